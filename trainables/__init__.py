@@ -1,0 +1,1 @@
+"""Detectors, auxiliary tasks, data and evaluation for temporal action detection."""

@@ -1,0 +1,106 @@
+"""How configuration fields are declared. Imports no torch.
+
+Every detector, task and data set owns a frozen dataclass called ``Config``. A field that a paper names is declared
+with :func:`param`; what it says there is the only place where ranges live: studies (``auto``), ``tadtune describe``
+and validation all read it from the dataclass metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Acts = Literal["training", "inference"]
+
+
+def param(
+    default: Any,
+    doc: str,
+    *,
+    symbol: str | None = None,
+    search: tuple[float, float] | None = None,
+    choices: tuple[Any, ...] | None = None,
+    log: bool = False,
+    bounds: tuple[float | None, float | None] | None = None,
+    source: str = "ours",
+    acts: Acts = "training",
+) -> Any:
+    """Declare a configuration field together with what a search needs to know about it.
+
+    Args:
+        default: the value of the paper, or ours where ``source`` says so.
+        doc: one line, with the unit.
+        symbol: the paper's symbol.
+        search: inclusive range that ``space: auto`` samples. Exclusive with ``choices``.
+        choices: values that ``space: auto`` samples (any type a study file can hold).
+        log: sample ``search`` on a logarithmic scale.
+        bounds: inclusive bounds of validity, None = open; a value outside is refused.
+        source: paper and section or equation, repository, or "ours".
+        acts: "inference" where a trained model need not be trained again for a new value.
+    """
+    if search is not None and choices is not None:
+        raise ValueError("a field has a search range or choices, not both")
+    metadata = {
+        "doc": doc,
+        "symbol": symbol,
+        "search": search,
+        "choices": choices,
+        "log": log,
+        "bounds": bounds,
+        "source": source,
+        "acts": acts,
+    }
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stretch of training with one optimiser; a detector's recipe is a tuple of these.
+
+    Args:
+        name: unique within the recipe, logged.
+        epochs: number of passes over the training split.
+        lr: initial learning rate.
+        loss_weights: name of an unweighted loss -> its weight; a loss the phase does not name is not computed.
+        optimizer: "adam", "adamw" (decoupled decay) or "sgd".
+        weight_decay: as the optimiser takes it.
+        momentum: SGD only.
+        lr_milestones: epochs of this phase after which the learning rate is multiplied by ``lr_factor``.
+        lr_factor: see above.
+        lr_multipliers: parameter-name prefix -> factor on ``lr`` (a backbone's own rate).
+        frozen: parameter-name prefixes that get no gradient in this phase and stay in eval mode.
+        grad_clip_norm: L2 norm over all trained parameters, None = off.
+    """
+
+    name: str
+    epochs: int
+    lr: float
+    loss_weights: Mapping[str, float]
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+    lr_milestones: tuple[int, ...] = ()
+    lr_factor: float = 0.1
+    lr_multipliers: Mapping[str, float] = field(default_factory=dict)
+    frozen: tuple[str, ...] = ()
+    grad_clip_norm: float | None = None
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a whole video of L snippets becomes one or several inputs of a detector.
+
+    Args:
+        train: "sparse" (one random snippet of each of ``length`` equal parts), "uniform" (the centre of each part),
+            "rescale" (linear interpolation, end points aligned), "native" (all snippets, padded to the batch's
+            longest) or "window" (sliding windows of ``length`` snippets).
+        test: the same for the ``select`` and ``test`` splits.
+        length: samples T per input; unused by "native".
+        window_stride: (train, test) stride of "window" in snippets.
+    """
+
+    train: Literal["sparse", "uniform", "rescale", "native", "window"]
+    test: Literal["uniform", "rescale", "native", "window"]
+    length: int
+    window_stride: tuple[int, int] | None = None
