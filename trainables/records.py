@@ -1,7 +1,7 @@
-"""The records that data, detectors, tasks and evaluation exchange.
+"""The tensors that data, detectors and tasks exchange.
 
 Dimension letters: B inputs of a batch, T temporal samples, C feature channels, K classes (background excluded),
-V videos, N segments or detections over all videos, R regions of interest.
+R regions of interest.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -172,49 +170,3 @@ class RawOutput:
     num_samples: int
     duration_s: float
     tensors: Mapping[str, Tensor]
-
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Detections:
-    """Scored segments of a set of videos, flat.
-
-    Attributes:
-        video_ids: V ids; every scored video is listed, also one without detections.
-        video: (N,) index into ``video_ids``.
-        segments_s: (N, 2) start, end in seconds.
-        labels: (N,) class ids.
-        scores: (N,) confidence, higher is better.
-    """
-
-    video_ids: tuple[str, ...]
-    video: IntArray
-    segments_s: FloatArray
-    labels: IntArray
-    scores: FloatArray
-
-
-@dataclass(frozen=True)
-class GroundTruth:
-    """Annotated segments of a set of videos, flat.
-
-    Attributes:
-        video_ids: V ids, also of videos without any segment.
-        class_names: K names; ``labels`` index into them.
-        video: (N,) index into ``video_ids``.
-        segments_s: (N, 2) start, end in seconds.
-        labels: (N,) class ids.
-        ambiguous_video: (A,) index into ``video_ids`` of segments that excuse a miss (THUMOS'14 toolkit).
-        ambiguous_s: (A, 2) their start, end in seconds.
-    """
-
-    video_ids: tuple[str, ...]
-    class_names: tuple[str, ...]
-    video: IntArray
-    segments_s: FloatArray
-    labels: IntArray
-    ambiguous_video: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
-    ambiguous_s: FloatArray = field(default_factory=lambda: np.zeros((0, 2), np.float64))

@@ -1,0 +1,190 @@
+"""What plugs together: detectors, auxiliary tasks, data sets and protocols.
+
+Each is found through an entry point group (``tadtune.detectors``, ``tadtune.tasks``, ``tadtune.datasets``,
+``tadtune.protocols``) that names its ``Config`` class: a frozen dataclass that loads without torch and builds the
+thing itself. A task knows its host only through the views of :class:`trainables.records.Outputs` it requires and the
+operations a host declares for it (a region-based host's pooling, for instance).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from trainables.config import Phase, Sampling
+from trainables.detections import Detections, GroundTruth
+from trainables.records import Batch, Outputs, RawOutput, Supervision
+
+
+class DetectorConfig(Protocol):
+    """The ``Config`` dataclass of a detector (frozen, imports no torch at module level)."""
+
+    key: ClassVar[str]
+    paper: ClassVar[str]
+    supervision: ClassVar[Supervision]
+    inputs: ClassVar[str]
+    views: ClassVar[tuple[str, ...]]
+
+    @property
+    def batch_size(self) -> int: ...
+
+    def build(self, *, feat_dim: int, num_classes: int) -> Detector:
+        """Make the module; weights come from torch's global generator, which the caller has seeded."""
+        ...
+
+    def phases(self) -> tuple[Phase, ...]:
+        """The training recipe."""
+        ...
+
+    def sampling(self) -> Sampling:
+        """How videos become inputs."""
+        ...
+
+
+class Detector(Protocol):
+    """An ``nn.Module`` with these three methods."""
+
+    def __call__(self, batch: Batch) -> Outputs: ...
+
+    def losses(self, outputs: Outputs, batch: Batch, active: Collection[str]) -> Mapping[str, Tensor]:
+        """Unweighted scalar losses, exactly the names in ``active``."""
+        ...
+
+    def detect(self, raw: Sequence[RawOutput], config: Any) -> Detections:
+        """Detections of whole videos: all inputs (windows) of a video are in one call.
+
+        Args:
+            raw: stored outputs, any number of videos.
+            config: the detector's ``Config``, possibly with other inference parameters than at training.
+        """
+        ...
+
+
+def as_module(detector: Detector) -> nn.Module:
+    """The detector as the ``nn.Module`` it has to be."""
+    if not isinstance(detector, nn.Module):
+        raise TypeError(f"{type(detector).__name__} is not an nn.Module")
+    return detector
+
+
+class TaskConfig(Protocol):
+    """The ``Config`` dataclass of an auxiliary task (frozen, imports no torch at module level)."""
+
+    key: ClassVar[str]
+    paper: ClassVar[str]
+    #: least supervision the task reads: a task that needs "segments" never runs beside a detector that may not.
+    supervision: ClassVar[Supervision]
+    #: views of ``Outputs`` the host must offer.
+    requires: ClassVar[tuple[str, ...]]
+
+    def loss_weights(self) -> Mapping[str, float]:
+        """Loss name -> weight, in every phase of the host."""
+        ...
+
+    def build(self, *, host: Detector, feat_channels: int, num_classes: int) -> TaskBase:
+        """Make the module.
+
+        Args:
+            host: the detector the task is attached to.
+            feat_channels: C of the host's ``Outputs.feats``.
+            num_classes: K.
+        """
+        ...
+
+
+class TaskBase(torch.nn.Module):
+    """Base of every task's module: ``losses`` must be given, the other hooks leave things as they are."""
+
+    def losses(self, outputs: Outputs, batch: Batch) -> Mapping[str, Tensor]:
+        """Unweighted scalar losses, exactly the names of ``Config.loss_weights``."""
+        raise TypeError(f"{type(self).__name__} defines no losses")
+
+    def transform(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """Change a training batch before the forward pass (volume augmentation)."""
+        return batch
+
+    def refine(self, outputs: Outputs, batch: Batch) -> Outputs:
+        """Change the host's outputs at inference, before they are stored (corrected class logits)."""
+        return outputs
+
+    def raw(self, outputs: Outputs) -> Mapping[str, Tensor]:
+        """Further (B, ...) tensors to store with the host's raw outputs, for ``rescore``."""
+        return {}
+
+    def rescore(self, detections: Detections, raw: Sequence[RawOutput]) -> Detections:
+        """Change detections at inference, from what ``raw`` stored."""
+        return detections
+
+
+class DatasetConfig(Protocol):
+    """The ``Config`` dataclass of a data set (frozen, imports no torch at module level)."""
+
+    key: ClassVar[str]
+    #: strongest labels the data set has; a weakly supervised detector is handed less.
+    supervision: ClassVar[Supervision]
+
+    def prepare(self, data_root: Path) -> None:
+        """Make sure the data are under ``data_root``: build what can be built, check what cannot.
+
+        Raises:
+            FileNotFoundError: something is missing; the message names it and the command that makes it.
+        """
+        ...
+
+    def digest(self, data_root: Path) -> str:
+        """Hash of the data as they are, cheap (from the manifest)."""
+        ...
+
+    def open(self, data_root: Path) -> Dataset:
+        """Open for reading; features stay memory-mapped."""
+        ...
+
+
+class Dataset(Protocol):
+    """Videos, labels and features in three splits: train, select, test."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+
+    @property
+    def feat_dim(self) -> int: ...
+
+    def video_ids(self, split: str) -> tuple[str, ...]: ...
+
+    def durations_s(self) -> Mapping[str, float]:
+        """Video id -> duration in seconds, all splits."""
+        ...
+
+    def ground_truth(self, split: str) -> GroundTruth:
+        """Segments for scoring. Training code never calls this for ``train``."""
+        ...
+
+    def batches(
+        self,
+        split: str,
+        *,
+        sampling: Sampling,
+        batch_size: int,
+        supervision: Supervision,
+        seed: int,
+        epoch: int | None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> Iterator[Batch]:
+        """Inputs of one pass.
+
+        Args:
+            split: train, select or test.
+            sampling: ``sampling.train`` is used when ``epoch`` is given, ``sampling.test`` otherwise.
+            batch_size: B; the last batch may be smaller.
+            supervision: labels handed out: "none", "video_labels", or "segments" (everything).
+            seed: with ``epoch`` and the video's index, the only source of randomness.
+            epoch: shuffles and draws anew each epoch; None = in order, deterministic.
+            rank: this worker.
+            world_size: number of workers; every video is seen by exactly one of them.
+        """
+        ...
