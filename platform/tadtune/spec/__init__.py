@@ -1,0 +1,1 @@
+"""Study files, search spaces and configuration fields: frozen dataclasses, no heavy imports."""

@@ -1,0 +1,104 @@
+"""A combination of detector, auxiliary tasks, data set and protocol: its fields, its configurations, its fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tadtune.spec import components
+from tadtune.spec.errors import StudyError, nearest
+from tadtune.spec.fields import FieldInfo, build_config, field_infos, to_plain
+from tadtune.spec.study import Parts
+
+_LABELS = ("none", "video_labels", "segments")
+
+
+@dataclass(frozen=True)
+class Configs:
+    """Built configurations of one trial.
+
+    Attributes:
+        detector: the detector's ``Config``.
+        tasks: task name -> its ``Config``.
+        dataset: the data set's ``Config``.
+        protocol: the protocol itself (a frozen dataclass).
+    """
+
+    detector: Any
+    tasks: Mapping[str, Any]
+    dataset: Any
+    protocol: Any
+
+    def plain(self) -> dict[str, Any]:
+        """Every field as full path -> JSON-able value."""
+        sections = {"detector": self.detector, "dataset": self.dataset, "protocol": self.protocol}
+        sections |= {f"tasks.{name}": config for name, config in self.tasks.items()}
+        return {f"{where}.{path}": value for where, c in sorted(sections.items()) for path, value in to_plain(c).items()}
+
+
+def _classes(parts: Parts) -> dict[str, type]:
+    found = {
+        "detector": components.load("detector", parts.detector),
+        "dataset": components.load("dataset", parts.dataset),
+        "protocol": components.load("protocol", parts.protocol),
+    }
+    return found | {f"tasks.{name}": components.load("task", name) for name in parts.tasks}
+
+
+def combination_fields(parts: Parts) -> dict[str, FieldInfo]:
+    """Every field of the combination by full path, for instance ``detector.ccm.xi_era``.
+
+    Raises:
+        StudyError: a part is not installed.
+    """
+    return {f"{where}.{path}": i for where, cls in _classes(parts).items() for path, i in field_infos(cls).items()}
+
+
+def build_configs(parts: Parts, values: Mapping[str, Any]) -> Configs:
+    """Configurations with ``values`` (full path -> value) over the defaults.
+
+    Raises:
+        StudyError: unknown paths, wrong types, values out of bounds; one line each.
+    """
+    classes = _classes(parts)
+    lines: list[str] = []
+    by_section: dict[str, dict[str, Any]] = {where: {} for where in classes}
+    for path, value in values.items():
+        where = next((w for w in classes if path.startswith(f"{w}.")), None)
+        if where is None:
+            lines.append(f"{path}: no such field.{nearest(path, combination_fields(parts))}")
+        else:
+            by_section[where][path.removeprefix(f"{where}.")] = value
+    built: dict[str, Any] = {}
+    for where, cls in classes.items():
+        try:
+            built[where] = build_config(cls, by_section[where], where=where)
+        except StudyError as error:
+            lines.extend(error.lines)
+    if lines:
+        raise StudyError(lines)
+    tasks = {name: built[f"tasks.{name}"] for name in parts.tasks}
+    return Configs(built["detector"], tasks, built["dataset"], built["protocol"])
+
+
+def misfit(detector: str, tasks: tuple[str, ...], dataset: str) -> str | None:
+    """Why a combination cannot run, or None where it can.
+
+    A task may neither read a view the detector does not offer nor labels the detector is forbidden to see.
+    """
+    host = components.load("detector", detector)
+    data = components.load("dataset", dataset)
+    if _LABELS.index(host.supervision) > _LABELS.index(data.supervision):
+        return f"detector '{detector}' needs {host.supervision}, data set '{dataset}' has {data.supervision}"
+    for name in tasks:
+        task = components.load("task", name)
+        missing = [view for view in task.requires if view not in host.views]
+        if missing:
+            return f"task '{name}' needs {', '.join(missing)}, which detector '{detector}' does not offer"
+        if _LABELS.index(task.supervision) > _LABELS.index(host.supervision):
+            return (
+                f"task '{name}' reads {task.supervision}, detector '{detector}' is trained with "
+                f"{host.supervision} only and may not read more"
+            )
+    return None

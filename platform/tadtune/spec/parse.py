@@ -1,0 +1,239 @@
+"""Study files into studies: strict, all complaints at once, before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tadtune.spec import components
+from tadtune.spec.ablation import parse_ablation
+from tadtune.spec.combination import build_configs, combination_fields, misfit
+from tadtune.spec.errors import StudyError, nearest
+from tadtune.spec.fields import FieldInfo
+from tadtune.spec.sections import Section
+from tadtune.spec.space import Parameter, parse_space
+from tadtune.spec.study import (
+    PRUNERS,
+    SAMPLERS,
+    Ablation,
+    Budget,
+    Component,
+    InferenceSearch,
+    Metric,
+    Parts,
+    Resources,
+    Study,
+    Sweep,
+)
+from tadtune.spec.tables import find_table, papers
+
+DEFAULT_INFERENCE_TRIALS = 50
+
+
+def load_study(path: Path) -> Study:
+    """Read and validate a study file.
+
+    Raises:
+        StudyError: everything wrong with it, one line each.
+    """
+    if not path.is_file():
+        raise StudyError([f"{path}: no such study file. `tadtune list studies` shows the built-in ones."])
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise StudyError([f"{path}: not readable as YAML: {' '.join(str(error).split())}."]) from error
+    try:
+        return parse_study(raw)
+    except StudyError as error:
+        raise StudyError([f"{path.name}: {line}" for line in error.lines]) from error
+
+
+def parse_study(raw: Any) -> Study:
+    """Validate the content of a study file.
+
+    Raises:
+        StudyError: everything wrong with it, one line each.
+    """
+    lines: list[str] = []
+    top = Section(raw, "", lines)
+    name = str(top.take("study", str) or "")
+    if name and not all(part.replace("-", "_").isidentifier() for part in name.split("/")):
+        top.complain("study", f"'{name}' may hold letters, digits, '_', '-' and '/' only")
+    kind = top.choice("kind", ("sweep", "ablation"))
+    parts = _parts(top)
+    values = dict(top.section("set").items())
+    study = dict(
+        name=name,
+        claim=str(top.take("claim", str, "")),
+        paper=top.choice("paper", papers(), None),
+        table=top.take("table", str, None),
+        metric=_metric(top.section("metric")),
+        report_every=top.positive("report_every", int, 1),
+        resources=_resources(top.section("resources")),
+    )
+    top.raise_if_any()
+    infos = _fields(parts, lines)
+    _table(top, study["paper"], study["table"])
+    inference_section = top.section("inference")
+    sweep: Sweep | None = None
+    ablation: Ablation | None = None
+    if kind == "sweep":
+        sweep, inner_space = _sweep(top, infos, inference_section)
+    else:
+        ablation = parse_ablation(top, parts, values, study["paper"], study["table"])
+        inner_space = _space(inference_section, "space", {}, _acting(infos, "inference"))
+    inference = _inference(inference_section, inner_space)
+    top.finish()
+    top.raise_if_any()
+    _check_configs(parts, values, sweep, inference, ablation, lines)
+    top.raise_if_any()
+    return Study(parts=parts, values=values, inference=inference, sweep=sweep, ablation=ablation, **study)
+
+
+def _parts(top: Section) -> Parts:
+    raw_tasks = top.take("tasks", list, [])
+    return Parts(
+        trainable=top.choice("trainable", components.names("trainable"), "detection"),
+        detector=top.choice("detector", components.names("detector")),
+        tasks=tuple(sorted(str(t) for t in raw_tasks)),
+        dataset=top.choice("dataset", components.names("dataset")),
+        protocol=top.choice("protocol", components.names("protocol"), "activitynet"),
+    )
+
+
+def _fields(parts: Parts, lines: list[str]) -> dict[str, FieldInfo]:
+    for task in parts.tasks:
+        if task not in components.names("task"):
+            lines.append(f"tasks: no task '{task}' is installed.{nearest(task, components.names('task'))}")
+    if lines:
+        raise StudyError(lines)
+    reason = misfit(parts.detector, parts.tasks, parts.dataset)
+    if reason is not None:
+        raise StudyError([f"combination: {reason}."])
+    return combination_fields(parts)
+
+
+def _metric(section: Section) -> Metric:
+    name = str(section.take("name", str, "avg_map")).removeprefix("select/")
+    if name.startswith("test/"):
+        section.complain("name", "a study may not optimise or choose on 'test'; use the same metric on 'select'")
+    mode = section.choice("mode", ("max", "min"), "max")
+    section.finish()
+    return Metric(name, mode)
+
+
+def _resources(section: Section) -> Resources:
+    resources = Resources(
+        workers=section.positive("workers", int, 0, least=0),
+        cpus=section.positive("cpus", (int, float), 1.0, least=0.1),
+        gpus=section.positive("gpus", (int, float), 0.0, least=0),
+        max_concurrent=section.positive("max_concurrent", int, None),
+    )
+    if resources.workers > 1 and resources.gpus % 1:
+        section.complain("gpus", f"{resources.gpus} per worker: data-parallel workers need whole GPUs")
+    section.finish()
+    return resources
+
+
+def _table(top: Section, paper: str | None, table: str | None) -> None:
+    if table is None:
+        return
+    if paper is None:
+        top.complain("table", "names a table without naming its paper; add `paper:`")
+        return
+    try:
+        find_table(paper, table)
+    except StudyError as error:
+        top.lines.extend(error.lines)
+
+
+def _acting(infos: Mapping[str, FieldInfo], acts: str) -> dict[str, FieldInfo]:
+    return {path: info for path, info in infos.items() if info.acts == acts}
+
+
+def _space(section: Section, key: str, default: Any, infos: Mapping[str, FieldInfo]) -> tuple[Parameter, ...]:
+    raw = section.take(key, (dict, str), default)
+    try:
+        return parse_space(raw, infos, where=section.name(key))
+    except StudyError as error:
+        section.lines.extend(error.lines)
+        return ()
+
+
+def _sweep(
+    top: Section, infos: Mapping[str, FieldInfo], inference: Section
+) -> tuple[Sweep | None, tuple[Parameter, ...]]:
+    space = _space(top, "space", None if not top.has("space") else {}, infos) if top.has("space") else ()
+    if not space and not top.lines:
+        top.complain("space", "a sweep needs at least one field to vary, or `auto`")
+    budget = top.section("budget")
+    trials = budget.positive("trials", int, 20)
+    time_s = budget.seconds("time")
+    budget.finish()
+    sweep = Sweep(
+        space=tuple(p for p in space if p.acts == "training"),
+        budget=Budget(trials, time_s),
+        sampler=_component(top, "sampler", SAMPLERS, "tpe"),
+        pruner=_component(top, "pruner", PRUNERS, "none"),
+        seed=top.take("seed", int, 0),
+    )
+    extra = _space(inference, "space", {}, _acting(infos, "inference"))
+    inner = {p.path: p for p in space if p.acts == "inference"} | {p.path: p for p in extra}
+    if space and not sweep.space:
+        top.complain("space", "only inference parameters vary: use an ablation with an `inference` section instead")
+    return sweep, tuple(inner.values())
+
+
+def _component(top: Section, key: str, known: tuple[str, ...], default: str) -> Component:
+    name, options = top.named(key, default)
+    if name not in known:
+        top.complain(key, f"'{name}' is not one of the choices.{nearest(name, known)}")
+    return Component(name, dict(options.items()))
+
+
+def _inference(section: Section, space: tuple[Parameter, ...]) -> InferenceSearch:
+    trials = section.positive("trials", int, DEFAULT_INFERENCE_TRIALS)
+    section.finish()
+    return InferenceSearch(space, trials if space else 0)
+
+
+def _check_configs(
+    parts: Parts,
+    values: Mapping[str, Any],
+    sweep: Sweep | None,
+    inference: InferenceSearch,
+    ablation: Ablation | None,
+    lines: list[str],
+) -> None:
+    """Every configuration the study can start from must build, and the space must hold the starting point."""
+    for row in ablation.rows if ablation is not None else ():
+        try:
+            _check_inner(build_configs(row.parts, row.values).plain(), inference, f"rows.{row.key}", lines)
+        except StudyError as error:
+            lines.extend(f"rows.{row.key}: {line}" for line in error.lines)
+    if ablation is not None:
+        return
+    try:
+        start = build_configs(parts, values).plain()
+    except StudyError as error:
+        lines.extend(f"set: {line}" for line in error.lines)
+        return
+    for parameter in sweep.space if sweep is not None else ():
+        value = start[parameter.path]
+        value = tuple(value) if isinstance(value, list) else value
+        if parameter.path in values:
+            lines.append(f"set.{parameter.path}: also varied in `space`; give it in one place only.")
+        if not parameter.contains(value):
+            lines.append(
+                f"space.{parameter.path}: does not contain the starting value {value!r}, which is the sweep's first "
+                "trial; widen the range."
+            )
+
+
+def _check_inner(plain: Mapping[str, Any], inference: InferenceSearch, where: str, lines: list[str]) -> None:
+    lines.extend(
+        f"inference.space.{p.path}: {where} has no such field." for p in inference.space if p.path not in plain
+    )
