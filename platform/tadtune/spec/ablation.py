@@ -64,12 +64,11 @@ def _seeds(top: Section) -> tuple[int, ...]:
 def _change(section: Section) -> Change:
     tasks = section.take("tasks", list, None)
     added = section.take("add_tasks", list, [])
-    change = Change(
+    return Change(
         dict(section.section("set").items()),
         None if tasks is None else tuple(str(t) for t in tasks),
         tuple(str(t) for t in added),
     )
-    return change
 
 
 def _named_rows(section: Section) -> tuple[dict[str, Change], dict[str, str]]:

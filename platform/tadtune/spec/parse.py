@@ -166,7 +166,7 @@ def _space(section: Section, key: str, default: Any, infos: Mapping[str, FieldIn
 def _sweep(
     top: Section, infos: Mapping[str, FieldInfo], inference: Section
 ) -> tuple[Sweep | None, tuple[Parameter, ...]]:
-    space = _space(top, "space", None if not top.has("space") else {}, infos) if top.has("space") else ()
+    space = _space(top, "space", {}, infos)
     if not space and not top.lines:
         top.complain("space", "a sweep needs at least one field to vary, or `auto`")
     budget = top.section("budget")

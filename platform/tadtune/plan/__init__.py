@@ -1,0 +1,1 @@
+"""Studies into trials: identity, order, cost, and what differences a plan can resolve."""

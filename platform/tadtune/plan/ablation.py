@@ -1,0 +1,32 @@
+"""The trials of an ablation: rows x seeds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tadtune.plan.trial import Trial, make_trial
+from tadtune.spec.study import Ablation, Study
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """A trial and the row it belongs to.
+
+    Attributes:
+        row: key of the row.
+        trial: the trial; two rows with equal settings share one.
+    """
+
+    row: str
+    trial: Trial
+
+
+def plan_ablation(study: Study) -> list[PlannedTrial]:
+    """Every trial, seed by seed, so that a study stopped early has whole seeds rather than whole rows."""
+    ablation = study.ablation
+    assert isinstance(ablation, Ablation), "an ablation study"
+    return [
+        PlannedTrial(row.key, make_trial(study, row.parts, row.values, seed))
+        for seed in ablation.seeds
+        for row in ablation.rows
+    ]

@@ -1,0 +1,114 @@
+"""The folder of a study: its definition, its trials' records, the sampler's storage, one driver at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tadtune.plan.definition import merge_definitions
+from tadtune.spec.errors import StudyError
+from tadtune.spec.study import Study
+from tadtune.track.files import read_json, write_json
+from tadtune.track.record import TrialRecord
+
+
+class StudyFolder:
+    """``<storage>/<study>/``.
+
+    Args:
+        storage: folder of all studies; on a cluster, one that every node reaches.
+        slug: the study's name as a folder name.
+    """
+
+    def __init__(self, storage: Path, slug: str) -> None:
+        self.storage = storage
+        self.path = storage / slug
+
+    @property
+    def journal(self) -> Path:
+        """Optuna's storage; the driver is its only writer."""
+        return self.path / "optuna.journal"
+
+    @property
+    def report(self) -> Path:
+        """Folder of the reports."""
+        return self.path / "report"
+
+    def record(self, trial_id: str) -> TrialRecord:
+        """The record of a trial of this study."""
+        return TrialRecord(self.path / "trials" / trial_id)
+
+    def records(self) -> dict[str, TrialRecord]:
+        """Every trial that has started, by id."""
+        folder = self.path / "trials"
+        if not folder.is_dir():
+            return {}
+        return {p.name: TrialRecord(p) for p in sorted(folder.iterdir()) if (p / "trial.json").is_file()}
+
+    def definition(self) -> dict[str, Any] | None:
+        """What the study was at its last launch."""
+        content: dict[str, Any] | None = read_json(self.path / "definition.json")
+        return content
+
+    def check_definition(self, new: dict[str, Any]) -> dict[str, Any]:
+        """The definition to store.
+
+        Raises:
+            StudyError: ``new`` contradicts what finished trials were run with.
+        """
+        old = self.definition()
+        return new if old is None else merge_definitions(old, new)
+
+    def keep_definition(self, study: Study, definition: dict[str, Any]) -> None:
+        """Store the definition of this launch."""
+        write_json(self.path / "definition.json", {**definition, "study": study.name})
+
+    def adopt(self, trial_id: str) -> bool:
+        """Copy a complete record of the same trial from another study of this storage.
+
+        Returns:
+            Whether the study now has the finished record.
+        """
+        target = self.record(trial_id)
+        if target.result() is not None:
+            return True
+        for other in sorted(self.storage.glob(f"*/trials/{trial_id}/result.json")):
+            result = TrialRecord(other.parent).result()
+            if result is None or result.status != "complete" or target.folder.exists():
+                continue
+            target.folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self.path, prefix=".adopt.") as scratch:
+                copy = Path(scratch) / trial_id
+                shutil.copytree(other.parent, copy, ignore=shutil.ignore_patterns("mlflow.json", ".*"))
+                copy.replace(target.folder)
+            return True
+        return False
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the study for this driver; released by the system when the process ends, however it ends.
+
+        Raises:
+            StudyError: another driver runs the study.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / "driver.lock").open("a+") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                stream.seek(0)
+                holder = stream.read().strip() or "unknown"
+                raise StudyError(
+                    [f"{self.path}: the study is running already ({holder}); wait for it, or stop that process."]
+                ) from error
+            stream.truncate(0)
+            stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            stream.flush()
+            yield
