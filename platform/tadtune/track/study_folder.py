@@ -14,7 +14,6 @@ from typing import Any
 
 from tadtune.plan.definition import merge_definitions
 from tadtune.spec.errors import StudyError
-from tadtune.spec.study import Study
 from tadtune.track.files import read_json, write_json
 from tadtune.track.record import TrialRecord
 
@@ -66,9 +65,9 @@ class StudyFolder:
         old = self.definition()
         return new if old is None else merge_definitions(old, new)
 
-    def keep_definition(self, study: Study, definition: dict[str, Any]) -> None:
+    def keep_definition(self, definition: dict[str, Any]) -> None:
         """Store the definition of this launch."""
-        write_json(self.path / "definition.json", {**definition, "study": study.name})
+        write_json(self.path / "definition.json", definition)
 
     def adopt(self, trial_id: str) -> bool:
         """Copy a complete record of the same trial from another study of this storage.

@@ -1,0 +1,154 @@
+"""The command line: verbs only. Heavy libraries are imported by the verb that needs them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tadtune.spec import components
+from tadtune.spec.errors import StudyError
+
+if TYPE_CHECKING:
+    from tadtune.spec.study import Study
+
+app = typer.Typer(
+    name="tadtune",
+    help="Hyper-parameter search and ablation statistics for temporal action detection.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+Storage = Annotated[Path, typer.Option(envvar="TADTUNE_STORAGE", help="Folder of all studies' records.")]
+DataRoot = Annotated[Path, typer.Option("--data", envvar="TADTUNE_DATA", help="Folder of data sets.")]
+StudyName = Annotated[str, typer.Argument(help="A study file, or the name of a built-in study.")]
+
+
+@app.command()
+def run(
+    studies: Annotated[list[str], typer.Argument(help="Study files or names of built-in studies, run in this order.")],
+    storage: Storage = Path("runs"),
+    data: DataRoot = Path("data"),
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow's address; default: a SQLite file in the storage."),
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="A running Ray cluster; default: RAY_ADDRESS, else this machine.")
+    ] = None,
+) -> None:
+    """Run studies, or what is left of them: the same command again resumes."""
+    from rich.console import Console
+
+    from tadtune.conclusion import conclude
+    from tadtune.report.terminal import print_report
+    from tadtune.run.engine import Settings, run_study
+
+    console = Console()
+    loaded = [_load(name) for name in studies]
+    settings = Settings(storage, data, tracking_uri, address)
+    failed = False
+    for study in loaded:
+        outcome = run_study(study, settings, console, conclude)
+        if outcome.interrupted:
+            raise typer.Exit(130)
+        print_report(study, outcome.folder, console)
+        console.print(f"report: {outcome.folder.report / 'report.html'}", soft_wrap=True)
+        failed = failed or outcome.counts.get("failed", 0) > 0
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def plan(study: StudyName, storage: Storage = Path("runs"), data: DataRoot = Path("data")) -> None:
+    """Show a study's trials, what is done, what the rest costs and what differences it can resolve."""
+    from rich.console import Console
+
+    from tadtune.planview import print_plan
+
+    print_plan(_load(study), storage, Console())
+
+
+@app.command()
+def report(study: StudyName, storage: Storage = Path("runs")) -> None:
+    """Write the study's report (HTML, Markdown, CSV) from its records and show its table."""
+    from rich.console import Console
+
+    from tadtune.report import write_reports
+    from tadtune.report.terminal import print_report
+    from tadtune.track.study_folder import StudyFolder
+
+    loaded = _load(study)
+    folder = StudyFolder(storage, loaded.slug)
+    if not folder.records():
+        raise StudyError([f"{folder.path}: no trial has started yet; `tadtune run {study}` starts them."])
+    console = Console()
+    print_report(loaded, folder, console)
+    for path in write_reports(loaded, folder).values():
+        console.print(str(path), soft_wrap=True)
+
+
+@app.command()
+def describe(
+    name: Annotated[str, typer.Argument(help="A detector, task, data set or protocol.")],
+) -> None:
+    """Show every field of a component: symbol, default, search range, source, and when it acts."""
+    from rich.console import Console
+
+    from tadtune.describe import print_fields
+
+    print_fields(name, Console())
+
+
+@app.command(name="list")
+def list_(
+    what: Annotated[
+        str,
+        typer.Argument(help="studies, detectors, tasks, datasets, protocols, trainables, papers or combinations."),
+    ],
+) -> None:
+    """List what is installed; `combinations` prints the whole matrix with reasons."""
+    from rich.console import Console
+
+    from tadtune.describe import print_list
+
+    print_list(what, Console())
+
+
+@app.command()
+def ui(
+    storage: Storage = Path("runs"),
+    port: Annotated[int, typer.Option(help="Port on loopback.")] = 5000,
+) -> None:
+    """Open MLflow's pages on this machine's studies (loopback only)."""
+    from tadtune.track.mlflow_server import serve
+
+    raise typer.Exit(serve(storage, port))
+
+
+def _load(name: str) -> Study:
+    from tadtune.spec.parse import load_study
+    from tadtune.spec.studies import find_study
+
+    return load_study(find_study(name))
+
+
+def _mount() -> None:
+    """Verbs of other packages (``data``, ``eval``), by entry point."""
+    for name in components.names("command"):
+        app.add_typer(components.load("command", name), name=name)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    from tadtune.spec.errors import StudyError
+
+    try:
+        _mount()
+        app()
+    except StudyError as error:
+        for line in error.lines:
+            typer.echo(f"error: {line}", err=True)
+        sys.exit(2)

@@ -1,0 +1,265 @@
+"""From a study to finished trials: check, reconcile, run, record. The same call again resumes."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from tadtune.plan.ablation import plan_ablation
+from tadtune.plan.definition import study_definition
+from tadtune.plan.trial import Trial
+from tadtune.run.job import Job
+from tadtune.run.labels import launch_tags, make_labeller
+from tadtune.run.preflight import (
+    check_data_unchanged,
+    check_disk,
+    check_storage_from_workers,
+    fitting_trials,
+    prepare_data,
+)
+from tadtune.run.progress import Progress
+from tadtune.run.session import ray_session
+from tadtune.run.stop import StopRequested, stop_on_signals
+from tadtune.spec.study import Study
+from tadtune.track.mlflow_store import Summary, check_tracking, default_uri
+from tadtune.track.record import Result
+from tadtune.track.study_folder import StudyFolder
+from tadtune.track.tracker import Tracker
+
+#: Times a trial is started again after its process or machine was lost.
+MAX_RESTARTS = 3
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where a launch keeps its things.
+
+    Attributes:
+        storage: folder of all studies.
+        data_root: folder of data sets.
+        tracking_uri: MLflow's address, None = a local file in ``storage``.
+        address: of a Ray cluster, None = local.
+        flush_s: seconds to wait for the tracking server at the end.
+    """
+
+    storage: Path
+    data_root: Path
+    tracking_uri: str | None = None
+    address: str | None = None
+    flush_s: float = 30.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a launch left behind.
+
+    Attributes:
+        folder: of the study.
+        counts: trials by status, all launches together.
+        ran: trials this launch ran.
+        interrupted: the launch was asked to stop.
+        unsent: what the tracking server did not take, in words, or "".
+    """
+
+    folder: StudyFolder
+    counts: Mapping[str, int]
+    ran: int
+    interrupted: bool
+    unsent: str
+
+
+#: Makes the summary runs and the report files at the end: (study, folder) -> (summaries, files).
+Concluder = Callable[[Study, StudyFolder], tuple[list[Summary], list[Path]]]
+
+
+def run_study(study: Study, settings: Settings, console: Console, conclude: Concluder) -> Outcome:
+    """Run what is left of a study.
+
+    Raises:
+        tadtune.spec.errors.StudyError: something does not fit; nothing was started and nothing recorded was changed.
+    """
+    settings = dataclasses.replace(
+        settings, storage=settings.storage.resolve(), data_root=settings.data_root.resolve()
+    )
+    uri = settings.tracking_uri or default_uri(settings.storage)
+    folder = StudyFolder(settings.storage, study.slug)
+    check_disk(settings.storage)
+    check_tracking(uri)
+    resume = f"stopped; `tadtune run {study.name}` with the same options resumes"
+    with folder.lock():
+        definition = folder.check_definition(study_definition(study))
+        digests = prepare_data(study, settings.data_root)
+        check_data_unchanged(folder, set(digests.values()))
+        for record in folder.records().values():
+            record.forget_failure()
+        launch = _Launch(study, folder, settings, uri, digests, console)
+        with ray_session(settings.address, dashboard=study.resources.workers > 0) as cluster:
+            concurrency = fitting_trials(study.resources, cluster)
+            check_storage_from_workers(folder.path)
+            folder.keep_definition(definition)
+            with stop_on_signals(resume):  # inside the session: Ray installs handlers of its own when it starts
+                return launch.run(concurrency, conclude)
+
+
+class _Launch:
+    """One launch of a study; only its methods change state."""
+
+    def __init__(
+        self,
+        study: Study,
+        folder: StudyFolder,
+        settings: Settings,
+        uri: str,
+        digests: Mapping[str, str],
+        console: Console,
+    ) -> None:
+        self._study = study
+        self._folder = folder
+        self._settings = settings
+        self._digests = digests
+        self._console = console
+        self._planned = plan_ablation(study) if study.ablation is not None else []
+        self._name_of = make_labeller(study, self._planned)
+        self._tracker = Tracker(uri, study.name, folder, self._name_of, launch_tags(study))
+
+    def run(self, concurrency: int, conclude: Concluder) -> Outcome:
+        """Run the trials, then conclude."""
+        from tadtune.search.tune_adapters import ReportListener, SourceScheduler, SourceSearcher
+
+        source = self._source()
+        finished = self._finished()
+        progress = Progress(
+            self._console,
+            self._study.name,
+            self._study.metric,
+            source.total(),
+            finished,
+            self._short_name,
+            self._tracker.state,
+        )
+
+        def ended(trial_id: str, result: Result) -> None:
+            progress.ended(trial_id, result)
+            self._tracker.changed(trial_id)
+
+        metric = f"select/{self._study.metric.name}"
+
+        def reported(trial_id: str, report: Mapping[str, Any]) -> None:
+            progress.reported(trial_id, int(report["epoch"]), int(report["num_epochs"]), report.get(metric))
+            self._tracker.changed(trial_id)
+
+        searcher = SourceSearcher(source, self._folder, self._tune_config, ended)
+        scheduler = SourceScheduler(searcher, source, metric)
+        self._tracker.start()
+        interrupted = False
+        if len(finished) < source.total():
+            try:
+                with progress:
+                    _fit(self._study, self._folder, searcher, scheduler, ReportListener(reported), concurrency)
+            except StopRequested:
+                interrupted = True
+                searcher.closed = True
+        progress.settle(self._finished())
+        self._console.print(progress.line(), soft_wrap=True)
+        ran = len(self._finished()) - len(finished)
+        return self._conclude(progress.counts(), ran, interrupted, conclude)
+
+    def _conclude(self, counts: Mapping[str, int], ran: int, interrupted: bool, conclude: Concluder) -> Outcome:
+        summaries, files = ([], []) if interrupted else conclude(self._study, self._folder)
+        unsent = self._tracker.close(
+            status="KILLED" if interrupted else "FINISHED",
+            metrics={f"trials/{name}": float(n) for name, n in counts.items() if name != "running"},
+            summaries=summaries,
+            artifacts=files,
+            timeout_s=0.3 if interrupted else self._settings.flush_s,
+        )
+        if unsent and not interrupted:
+            self._console.print(f"[yellow]{unsent}[/yellow]", soft_wrap=True)
+        return Outcome(self._folder, counts, ran, interrupted, unsent)
+
+    def _source(self) -> Any:
+        if self._study.sweep is not None:
+            from tadtune.search.sweep import SweepSource
+
+            limit = self._study.sweep.budget.time_s
+            return SweepSource(self._study, self._folder, None if limit is None else time.monotonic() + limit)
+        from tadtune.search.source import ListSource
+
+        distinct = {planned.trial.id: planned.trial for planned in self._planned}
+        todo = [trial for trial_id, trial in distinct.items() if not self._folder.adopt(trial_id)]
+        return ListSource(todo, len(distinct))
+
+    def _finished(self) -> dict[str, Result]:
+        """Results that count for this study, by trial id."""
+        wanted = {planned.trial.id for planned in self._planned} if self._planned else None
+        results = {i: record.result() for i, record in self._folder.records().items() if wanted is None or i in wanted}
+        return {i: result for i, result in results.items() if result is not None}
+
+    def _short_name(self, trial_id: str) -> str:
+        trial = self._folder.record(trial_id).trial()
+        return trial_id if trial is None else self._name_of(trial_id, trial).name
+
+    def _tune_config(self, trial: Trial) -> dict[str, Any]:
+        row = next((p.row for p in self._planned if p.trial.id == trial.id), "")
+        job = Job(
+            trial_id=trial.id,
+            trial=trial.plain(),
+            record=str(self._folder.record(trial.id).folder),
+            data_root=str(self._settings.data_root),
+            metric=self._study.metric.name,
+            mode=self._study.metric.mode,
+            report_every=self._study.report_every,
+            data_digest=self._digests[row],
+            cpus=self._study.resources.cpus,
+            gpus=self._study.resources.gpus,
+            workers=self._study.resources.workers,
+        )
+        return {
+            "trial_id": trial.id,
+            "job": job.plain(),
+            "train_storage": str(self._folder.path / "train"),
+        }
+
+
+def _fit(study: Study, folder: StudyFolder, searcher: Any, scheduler: Any, listener: Any, concurrency: int) -> None:
+    """Let Ray Tune drive until the source has no more trials."""
+    from ray import tune
+
+    from tadtune.run.in_process import InProcessTrial
+    from tadtune.run.train_workers import train_driver
+
+    resources = study.resources
+    if resources.workers > 0:
+        trainable: Any = tune.with_resources(train_driver, {"cpu": 1})
+    else:
+        trainable = tune.with_resources(InProcessTrial, {"cpu": resources.cpus, "gpu": resources.gpus})
+    tuner = tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=scheduler,
+            num_samples=-1,
+            max_concurrent_trials=concurrency,
+            # on a GPU torch's memory would leak from one trial to the next
+            reuse_actors=resources.workers == 0 and resources.gpus == 0,
+            trial_dirname_creator=_dirname,
+        ),
+        run_config=tune.RunConfig(
+            name=time.strftime("%Y%m%d-%H%M%S"),
+            storage_path=str(folder.path / "tune"),
+            callbacks=[listener],
+            failure_config=tune.FailureConfig(max_failures=MAX_RESTARTS),
+            verbose=0,
+        ),
+    )
+    tuner.fit()
+
+
+def _dirname(trial: Any) -> str:
+    return str(trial.config["trial_id"])

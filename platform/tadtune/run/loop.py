@@ -1,0 +1,162 @@
+"""The one code path that runs a trial, whoever calls it: in process, as a Ray Train worker, or a test."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tadtune.plan.trial import Trial, inference_space, trial_from_plain
+from tadtune.run.job import Job
+from tadtune.run.trainable import Trainable
+from tadtune.search.inner import tune_inference
+from tadtune.spec import components
+from tadtune.spec.combination import Configs, build_configs
+from tadtune.track.provenance import provenance
+from tadtune.track.record import Report, Result, TrialRecord
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in a group of processes this one is.
+
+    Attributes:
+        rank: this process.
+        world_size: number of processes.
+        device: torch's name of the device.
+        num_threads: CPU threads for this process.
+    """
+
+    rank: int = 0
+    world_size: int = 1
+    device: str = "cpu"
+    num_threads: int = 1
+
+
+def run_trial(job: Job, place: Place) -> Iterator[dict[str, Any]]:
+    """Train, report, search inference parameters, score ``test``; continue where a checkpoint is.
+
+    Yields:
+        One dictionary a report: ``epoch``, ``num_epochs``, ``select/<metric>``...; the last one has ``done`` True.
+        A failure of the trial's own code is recorded and ends the iteration; it is not raised with one process.
+    """
+    record = TrialRecord(job.record_folder)
+    if record.result() is not None:
+        yield _final(record)
+        return
+    try:
+        yield from _run(job, place, record)
+    except Exception:
+        if place.rank == 0:
+            reports = record.reports()
+            record.finish(
+                Result(
+                    "failed",
+                    epochs=reports[-1].epoch if reports else 0,
+                    seconds=reports[-1].seconds if reports else 0.0,
+                    finished_at=time.time(),
+                    error=traceback.format_exc(),
+                )
+            )
+        if place.world_size > 1:
+            raise  # the other processes of the group must not wait for this one
+        yield _final(record)
+
+
+def _run(job: Job, place: Place, record: TrialRecord) -> Iterator[dict[str, Any]]:
+    trial = trial_from_plain(job.trial)
+    configs = trial.configs()
+    cls = components.load("trainable", trial.parts.trainable)
+    if place.rank == 0:
+        record.start(trial, provenance(cls.__module__, job.data_digest))
+    began = time.monotonic() - _seconds_so_far(record)
+    trainable: Trainable = cls(
+        detector=configs.detector,
+        tasks=configs.tasks,
+        dataset=configs.dataset,
+        protocol=configs.protocol,
+        seed=trial.seed,
+        data_root=Path(job.data_root),
+        device=place.device,
+        rank=place.rank,
+        world_size=place.world_size,
+        num_threads=place.num_threads,
+    )
+    if record.checkpoint.is_file():
+        trainable.load(record.checkpoint)
+    while trainable.epoch < trainable.num_epochs:
+        metrics = _train(trainable, job.report_every)
+        metrics |= _prefixed("select", trainable.score_select(configs.detector, configs.protocol))
+        if place.rank == 0:
+            record.append(Report(trainable.epoch, time.time(), metrics, time.monotonic() - began))
+            trainable.save(record.checkpoint)
+        yield {**metrics, "epoch": trainable.epoch, "num_epochs": trainable.num_epochs, "done": False}
+    result = _finish(job, trial, configs, trainable, record, began)
+    if place.rank == 0:
+        record.finish(result)
+    yield {**result.metrics, "epoch": trainable.epoch, "num_epochs": trainable.num_epochs, "done": True}
+
+
+def _seconds_so_far(record: TrialRecord) -> float:
+    reports = record.reports()
+    return reports[-1].seconds if reports else 0.0
+
+
+def _train(trainable: Trainable, epochs: int) -> dict[str, float]:
+    """Mean losses over up to ``epochs`` epochs, under ``train/``."""
+    sums: dict[str, list[float]] = {}
+    for _ in range(min(epochs, trainable.num_epochs - trainable.epoch)):
+        for name, value in trainable.train_epoch().items():
+            sums.setdefault(name, []).append(value)
+    return {f"train/{name}": sum(values) / len(values) for name, values in sums.items()}
+
+
+def _prefixed(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:
+    return {f"{prefix}/{name}": float(value) for name, value in metrics.items()}
+
+
+def _finish(
+    job: Job, trial: Trial, configs: Configs, trainable: Trainable, record: TrialRecord, began: float
+) -> Result:
+    metrics = _prefixed("select", trainable.score_select(configs.detector, configs.protocol))
+    objective = metrics[f"select/{job.metric}"]
+    variants = {"": configs.detector}
+    inference: Mapping[str, Any] = {}
+    space = inference_space(trial.inference)
+    if space:
+
+        def score(values: Mapping[str, Any]) -> float:
+            changed = build_configs(trial.parts, {**trial.config, **values})
+            return float(trainable.score_select(changed.detector, changed.protocol)[job.metric])
+
+        tuned = tune_inference(
+            score, space, trial.config, trials=trial.inference["trials"], seed=trial.seed, mode=job.mode
+        )
+        objective, inference = tuned.objective, tuned.values
+        best = build_configs(trial.parts, {**trial.config, **inference})
+        variants["_tuned"] = best.detector
+        metrics |= _prefixed("select_tuned", trainable.score_select(best.detector, best.protocol))
+    metrics |= trainable.finish(record.artifacts, variants)
+    return Result(
+        "complete",
+        metrics=metrics,
+        objective=objective,
+        epochs=trainable.epoch,
+        seconds=time.monotonic() - began,
+        finished_at=time.time(),
+        inference={path: _plain(value) for path, value in inference.items()},
+    )
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _final(record: TrialRecord) -> dict[str, Any]:
+    result = record.result()
+    metrics = dict(result.metrics) if result is not None else {}
+    epochs = result.epochs if result is not None else 0
+    return {**metrics, "epoch": epochs, "num_epochs": epochs, "done": True}

@@ -1,0 +1,134 @@
+"""Checks before anything is taken: each failure is one line with the way out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from tadtune.spec.combination import build_configs
+from tadtune.spec.errors import StudyError
+from tadtune.spec.study import Resources, Study
+from tadtune.track.study_folder import StudyFolder
+
+#: Free disk below which nothing starts, bytes.
+MIN_FREE_BYTES = 1 << 30
+
+
+def prepare_data(study: Study, data_root: Path) -> dict[str, str]:
+    """Build or check every data set of the study.
+
+    Returns:
+        Digest of each row's data set, by row key ("" = the study's own).
+
+    Raises:
+        StudyError: data are missing or damaged.
+    """
+    settings = {"": (study.parts, study.values)}
+    if study.ablation is not None:
+        settings = {row.key: (row.parts, row.values) for row in study.ablation.rows}
+    digests: dict[str, str] = {}
+    for key, (parts, values) in settings.items():
+        dataset = build_configs(parts, values).dataset
+        try:
+            dataset.prepare(data_root)
+            digests[key] = str(dataset.digest(data_root))
+        except (FileNotFoundError, ValueError) as error:
+            raise StudyError([f"data: {error}"]) from error
+    return digests
+
+
+def check_data_unchanged(folder: StudyFolder, digests: set[str]) -> None:
+    """Finished trials must have seen the data that are there now.
+
+    Raises:
+        StudyError: they saw other data.
+    """
+    for trial_id, record in folder.records().items():
+        old = record.provenance().get("data")
+        if old is not None and old not in digests and record.result() is not None:
+            raise StudyError(
+                [
+                    f"data: trial {trial_id} was run on data {old[:12]}, now they are "
+                    f"{', '.join(sorted(d[:12] for d in digests))}; rename the study, or restore the data."
+                ]
+            )
+
+
+def check_disk(path: Path) -> None:
+    """There must be room to write.
+
+    Raises:
+        StudyError: less than 1 GiB is free, or the folder cannot be written.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    if not os.access(path, os.W_OK):
+        raise StudyError([f"storage: {path} cannot be written; choose another with --storage."])
+    free = shutil.disk_usage(path).free
+    if free < MIN_FREE_BYTES:
+        raise StudyError([f"storage: {free >> 20} MiB free at {path}, 1024 are needed; free some or move --storage."])
+
+
+def fitting_trials(resources: Resources, total: Mapping[str, float]) -> int:
+    """How many trials run at a time.
+
+    A trial with Ray Train workers takes one CPU for its driver beside its workers; more trials than fit would wait
+    for each other's workers for ever, so concurrency never exceeds what the cluster has.
+
+    Raises:
+        StudyError: not even one trial fits, or more are asked for than fit.
+    """
+    need = {"CPU": resources.cpus * resources.world_size, "GPU": resources.gpus * resources.world_size}
+    if resources.workers > 0:
+        need["CPU"] += 1
+    lines = [
+        f"resources: one trial needs {amount:g} {name}, the cluster has {total.get(name, 0):g}; "
+        "ask for less under `resources`, or add nodes."
+        for name, amount in need.items()
+        if amount > total.get(name, 0)
+    ]
+    if lines:
+        raise StudyError(lines)
+    fits = min(int(total.get(name, 0) // amount) for name, amount in need.items() if amount > 0)
+    asked = resources.max_concurrent
+    if asked is not None and asked > fits:
+        raise StudyError(
+            [f"resources.max_concurrent: {asked} trials at a time, {fits} fit into the cluster; ask for {fits}."]
+        )
+    return asked or fits
+
+
+def check_storage_from_workers(path: Path) -> None:
+    """Every node must see the storage folder.
+
+    Raises:
+        StudyError: a node does not; it is named.
+    """
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    if len(nodes) < 2:
+        return
+    token = path / f".reachable.{uuid.uuid4().hex}"
+    token.write_text("tadtune", encoding="utf-8")
+    try:
+        probes = {node["NodeManagerAddress"]: _probe(node["NodeID"], str(token)) for node in nodes}
+        missing = [address for address, probe in probes.items() if not ray.get(probe, timeout=60)]
+    finally:
+        token.unlink(missing_ok=True)
+    if missing:
+        raise StudyError(
+            [f"storage: {path} is not the same folder on node(s) {', '.join(missing)}; use a shared file system."]
+        )
+
+
+def _probe(node_id: str, token: str) -> Any:
+    strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node_id, soft=False)
+    return ray.remote(num_cpus=0, scheduling_strategy=strategy)(_is_file).remote(token)
+
+
+def _is_file(path: str) -> bool:
+    return Path(path).is_file()

@@ -1,0 +1,53 @@
+"""A trial on one or more Ray Train workers: Tune trial -> ``TorchTrainer`` (Train V2) -> the same loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tadtune.run.job import Job
+from tadtune.run.loop import Place, run_trial
+
+#: Times a worker group is started again after a process or machine was lost.
+MAX_RESTARTS = 3
+
+
+def train_worker(config: dict[str, Any]) -> None:
+    """What every worker of the group does."""
+    import ray.train
+
+    job = Job(**config["job"])
+    context = ray.train.get_context()
+    place = Place(
+        rank=context.get_world_rank(),
+        world_size=context.get_world_size(),
+        device="cuda" if job.gpus else "cpu",
+        num_threads=max(1, int(job.cpus)),
+    )
+    for metrics in run_trial(job, place):
+        ray.train.report(metrics)
+
+
+def train_driver(config: dict[str, Any]) -> None:
+    """The Tune trial: starts the worker group and forwards its reports."""
+    import ray.train
+    from ray.train.torch import TorchConfig, TorchTrainer
+    from ray.tune.integration.ray_train import TuneReportCallback
+
+    job = Job(**config["job"])
+    trainer = TorchTrainer(
+        train_worker,
+        train_loop_config=config,
+        torch_config=TorchConfig(backend="nccl" if job.gpus else "gloo"),
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=job.workers,
+            use_gpu=job.gpus > 0,
+            resources_per_worker={"CPU": job.cpus, **({"GPU": job.gpus} if job.gpus else {})},
+        ),
+        run_config=ray.train.RunConfig(
+            name=job.trial_id,
+            storage_path=config["train_storage"],
+            callbacks=[TuneReportCallback()],
+            failure_config=ray.train.FailureConfig(max_failures=MAX_RESTARTS),
+        ),
+    )
+    trainer.fit()

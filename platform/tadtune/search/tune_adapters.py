@@ -1,0 +1,133 @@
+"""A trial source as Ray Tune's search algorithm and scheduler."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ray import tune
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from tadtune.plan.trial import Trial
+from tadtune.search.source import TrialSource
+from tadtune.track.record import Result
+from tadtune.track.study_folder import StudyFolder
+
+
+class _Unsaved:
+    """Tune pickles what drives a run so that it can restore it; ours is rebuilt from the records instead."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class SourceSearcher(_Unsaved, Searcher):  # type: ignore[misc, unused-ignore]
+    """Asks the source for trials and tells it how they ended.
+
+    Args:
+        source: where trials come from.
+        folder: of the study, whose records say how a trial ended.
+        make_config: trial -> what the Tune trainable gets.
+        on_end: called with the id and result of every trial that ended.
+    """
+
+    def __init__(
+        self,
+        source: TrialSource,
+        folder: StudyFolder,
+        make_config: Callable[[Trial], dict[str, Any]],
+        on_end: Callable[[str, Result], None],
+    ) -> None:
+        super().__init__(metric=None, mode=None)
+        self._source = source
+        self._folder = folder
+        self._make_config = make_config
+        self._on_end = on_end
+        self._ids: dict[str, str] = {}
+        self.pruned: set[str] = set()
+        self.closed = False
+
+    def suggest(self, trial_id: str) -> Any:
+        """Configuration of the next trial, or that there is none."""
+        trial = self._source.next()
+        if trial is None:
+            return Searcher.FINISHED
+        self._ids[trial_id] = trial.id
+        return self._make_config(trial)
+
+    def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
+        """Make sure the record says how the trial ended, and tell the source."""
+        own_id = self._ids.pop(trial_id, None)
+        if own_id is None or self.closed:
+            return  # stopped by the user: an unfinished trial stays unfinished
+        outcome = self._outcome(own_id, error)
+        self._source.ended(own_id, outcome)
+        self._on_end(own_id, outcome)
+
+    def _outcome(self, own_id: str, error: bool) -> Result:
+        record = self._folder.record(own_id)
+        written = record.result()
+        if written is not None:
+            return written
+        reports = record.reports()
+        last = reports[-1] if reports else None
+        pruned = own_id in self.pruned and not error
+        outcome = Result(
+            status="pruned" if pruned else "failed",
+            metrics=last.metrics if last is not None and pruned else {},
+            epochs=last.epoch if last is not None else 0,
+            seconds=last.seconds if last is not None else 0.0,
+            finished_at=time.time(),
+            error=None if pruned else "lost: its process or machine died more often than the budget of restarts allows",
+        )
+        record.finish(outcome)
+        return outcome
+
+    def save(self, checkpoint_path: str) -> None:
+        """Tune's own state is not used: the records and the sampler's storage are."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Tune's own state is not used: the records and the sampler's storage are."""
+
+
+class SourceScheduler(_Unsaved, FIFOScheduler):  # type: ignore[misc, unused-ignore]
+    """Stops trials early where the source says so.
+
+    Args:
+        searcher: of the same run.
+        source: where trials come from.
+        metric: name of the reported value on ``select``.
+    """
+
+    def __init__(self, searcher: SourceSearcher, source: TrialSource, metric: str) -> None:
+        super().__init__()
+        self._searcher = searcher
+        self._source = source
+        self._metric = metric
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: Mapping[str, Any]) -> str:
+        """Continue or stop."""
+        own_id = trial.config["trial_id"]
+        value = result.get(self._metric)
+        last = result.get("epoch", 0) >= result.get("num_epochs", 0)
+        if value is not None and not last and self._source.should_stop(own_id, int(result["epoch"]), float(value)):
+            self._searcher.pruned.add(own_id)
+            return str(TrialScheduler.STOP)
+        return str(TrialScheduler.CONTINUE)
+
+
+class ReportListener(_Unsaved, tune.Callback):  # type: ignore[misc, unused-ignore]
+    """Passes every report of a trial on.
+
+    Args:
+        on_report: called with the trial's id and its report.
+    """
+
+    def __init__(self, on_report: Callable[[str, Mapping[str, Any]], None]) -> None:
+        self._on_report = on_report
+
+    def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Mapping[str, Any], **info: Any) -> None:
+        """Called by Tune."""
+        self._on_report(trial.config["trial_id"], result)

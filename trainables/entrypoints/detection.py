@@ -1,0 +1,311 @@
+"""A trial of temporal action detection: one detector, its auxiliary tasks, one data set, one protocol.
+
+The engine constructs :class:`DetectionTrial` with configuration objects and drives it epoch by epoch; the same
+arguments give the same numbers, also when training stopped at a checkpoint in between, because every random draw comes
+from (seed, epoch) and never from what ran before.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainables.config import Phase
+from trainables.contracts import TaskBase, as_module
+from trainables.detections import Detections
+from trainables.entrypoints.artifacts import write_split_artifacts
+from trainables.entrypoints.checkpoint import load_checkpoint, save_checkpoint
+from trainables.entrypoints.optimizer import make_optimizer, set_learning_rate
+from trainables.entrypoints.raw_outputs import collect_raw, write_raw
+from trainables.entrypoints.workers import average_gradients, gather_list, mean_over_workers, same_weights
+from trainables.records import Batch, Outputs, RawOutput
+
+
+class DetectionTrial:
+    """Trains and scores one combination.
+
+    Args:
+        detector: the detector's configuration.
+        tasks: auxiliary task name -> its configuration.
+        dataset: the data set's configuration.
+        protocol: the evaluation protocol.
+        seed: of weights, order, dropout and every draw.
+        data_root: folder of data sets.
+        device: torch's name of the device.
+        rank: this process within the group that trains the trial.
+        world_size: number of processes of the group.
+        num_threads: CPU threads of this process.
+    """
+
+    def __init__(
+        self,
+        *,
+        detector: Any,
+        tasks: Mapping[str, Any],
+        dataset: Any,
+        protocol: Any,
+        seed: int,
+        data_root: Path,
+        device: str = "cpu",
+        rank: int = 0,
+        world_size: int = 1,
+        num_threads: int = 1,
+    ) -> None:
+        torch.set_num_threads(num_threads)
+        self._config = detector
+        self._protocol = protocol
+        self._seed = seed
+        self._device = torch.device(device)
+        self._rank, self._world_size = rank, world_size
+        self._data = dataset.open(data_root)
+        torch.manual_seed(seed)
+        self._model = detector.build(feat_dim=self._data.feat_dim, num_classes=len(self._data.class_names))
+        host = as_module(self._model).to(self._device)
+        self._tasks: dict[str, TaskBase] = _build_tasks(
+            tasks, detector, self._model, self._data, self._device
+        )
+        self._modules = nn.ModuleDict({"detector": host, **{f"task_{n}": t for n, t in self._tasks.items()}})
+        same_weights(self._modules, world_size)
+        self._task_weights = {name: w for config in tasks.values() for name, w in config.loss_weights().items()}
+        self._phases: tuple[Phase, ...] = tuple(p for p in detector.phases() if p.epochs > 0)
+        self._optimizer: torch.optim.Optimizer | None = None
+        self._optimizer_phase = ""
+        self._raw: dict[str, list[RawOutput]] = {}
+        self._epoch = 0
+
+    @property
+    def epoch(self) -> int:
+        """Epochs trained so far."""
+        return self._epoch
+
+    @property
+    def num_epochs(self) -> int:
+        """Epochs of all phases together."""
+        return sum(phase.epochs for phase in self._phases)
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of weights, auxiliary tasks included."""
+        return sum(p.numel() for p in self._modules.parameters())
+
+    def train_epoch(self) -> Mapping[str, float]:
+        """Train one epoch; mean losses by name, weighted sum as ``loss``.
+
+        Raises:
+            FloatingPointError: a loss is not finite.
+        """
+        phase, within = _phase_at(self._phases, self._epoch)
+        optimizer = self._enter(phase)
+        set_learning_rate(optimizer, phase, within)
+        torch.manual_seed(_mix(self._seed, self._epoch, self._rank))
+        generator = torch.Generator().manual_seed(_mix(self._seed, self._epoch, self._rank) + 1)
+        sums: dict[str, float] = {}
+        num_inputs = 0
+        for step, batch in enumerate(self._batches("train", self._epoch), start=1):
+            for task in self._tasks.values():
+                batch = task.transform(batch, generator)
+            losses = self._step(batch.to(self._device), phase, optimizer, step=step)
+            num_inputs += len(batch.video_ids)
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + value * len(batch.video_ids)
+        while self._world_size > 1 and self._update(phase, optimizer, num_inputs=0):
+            pass  # the others still have inputs
+        self._epoch += 1
+        self._raw.clear()
+        means = mean_over_workers(sums, num_inputs, self._world_size)
+        if not means:
+            raise ValueError("the training split has no videos; change the split fractions of the data set")
+        return means
+
+    def _enter(self, phase: Phase) -> torch.optim.Optimizer:
+        """The optimiser of the phase; frozen parts get no gradient and stay in eval mode."""
+        if self._optimizer is None or self._optimizer_phase != phase.name:
+            self._optimizer = make_optimizer(self._modules, phase)
+            self._optimizer_phase = phase.name
+        self._modules.train()
+        for name, module in self._modules["detector"].named_modules():
+            if any(f"{name}.".startswith(f"{prefix.rstrip('.')}.") for prefix in phase.frozen):
+                module.eval()
+        return self._optimizer
+
+    def _step(self, batch: Batch, phase: Phase, optimizer: torch.optim.Optimizer, step: int) -> dict[str, float]:
+        outputs: Outputs = self._model(batch)
+        terms = dict(self._model.losses(outputs, batch, tuple(phase.loss_weights)))
+        for task in self._tasks.values():
+            terms |= task.losses(outputs, batch)
+        total = weighted_sum(terms, {**phase.loss_weights, **self._task_weights})
+        values = {name: float(value.detach()) for name, value in terms.items()} | {"loss": float(total.detach())}
+        bad = [name for name, value in values.items() if value != value or value in (float("inf"), float("-inf"))]
+        if bad:
+            shown = ", ".join(f"{name} = {values[name]}" for name in bad)
+            raise FloatingPointError(f"{shown} in phase '{phase.name}', epoch {self._epoch + 1}, step {step}")
+        optimizer.zero_grad(set_to_none=True)
+        if total.requires_grad:
+            total.backward()  # type: ignore[no-untyped-call, unused-ignore]
+        self._update(phase, optimizer, num_inputs=len(batch.video_ids))
+        return values
+
+    def _update(self, phase: Phase, optimizer: torch.optim.Optimizer, num_inputs: int) -> bool:
+        """One step with everybody's gradients; False when nobody had an input."""
+        if num_inputs == 0:
+            optimizer.zero_grad(set_to_none=True)
+        if average_gradients(self._modules, self._world_size, num_inputs) == 0:
+            return False
+        if phase.grad_clip_norm is not None:
+            nn.utils.clip_grad_norm_(self._modules.parameters(), phase.grad_clip_norm)
+        optimizer.step()
+        return True
+
+    def _batches(self, split: str, epoch: int | None) -> Iterator[Batch]:
+        batches: Iterator[Batch] = self._data.batches(
+            split,
+            sampling=self._config.sampling(),
+            batch_size=self._config.batch_size,
+            supervision=self._config.supervision if epoch is not None else "none",
+            seed=self._seed,
+            epoch=epoch,
+            rank=self._rank,
+            world_size=self._world_size,
+        )
+        return batches
+
+    def raw_outputs(self, split: str) -> list[RawOutput]:
+        """Stored outputs of a split with the current weights, computed once; the whole split on every process."""
+        if split not in self._raw:
+            self._modules.eval()
+            durations = self._data.durations_s()
+            own: list[RawOutput] = []
+            with torch.no_grad():
+                for batch in self._batches(split, None):
+                    moved = batch.to(self._device)
+                    outputs: Outputs = self._model(moved)
+                    for task in self._tasks.values():
+                        outputs = task.refine(outputs, moved)
+                    extra = {k: v for task in self._tasks.values() for k, v in task.raw(outputs).items()}
+                    own.extend(collect_raw(dataclasses.replace(outputs, raw={**outputs.raw, **extra}), batch, durations))
+            everything = gather_list(own, self._world_size)
+            self._raw[split] = sorted(everything, key=lambda raw: (raw.video_id, raw.start_s))
+        return self._raw[split]
+
+    def detections(self, split: str, detector: Any) -> Detections:
+        """Detections of a split with the inference parameters of ``detector`` (a configuration)."""
+        raw = self.raw_outputs(split)
+        found: Detections = self._model.detect(raw, detector)
+        for task in self._tasks.values():
+            found = task.rescore(found, raw)
+        return found
+
+    def score_select(self, detector: Any, protocol: Any) -> Mapping[str, float]:
+        """Metrics on ``select``."""
+        matches = protocol.match(self.detections("select", detector), self._data.ground_truth("select"))
+        scores: Mapping[str, float] = protocol.score(matches)
+        return scores
+
+    def finish(self, folder: Path, variants: Mapping[str, Any]) -> Mapping[str, float]:
+        """Score ``test`` and write detections, matches and raw outputs.
+
+        Args:
+            folder: for artifacts.
+            variants: suffix of the split's name -> detector configuration.
+        """
+        metrics: dict[str, float] = {}
+        for suffix, detector in variants.items():
+            found = self.detections("test", detector)
+            truth = self._data.ground_truth("test")
+            matches = self._protocol.match(found, truth)
+            metrics |= {f"test{suffix}/{name}": value for name, value in self._protocol.score(matches).items()}
+            if self._rank == 0:
+                write_split_artifacts(
+                    folder, f"test{suffix}", found, truth, self._data.durations_s(), self._protocol, matches
+                )
+        select = self.raw_outputs("select")
+        if self._rank == 0:
+            write_raw(folder / "raw_select.parquet", select)
+        return metrics
+
+    def save(self, path: Path) -> None:
+        """Replace the checkpoint in one step; it loads with ``weights_only=True``."""
+        if self._rank == 0:
+            optimizer = None if self._optimizer is None else self._optimizer.state_dict()
+            save_checkpoint(path, self._epoch, self._modules.state_dict(), self._optimizer_phase, optimizer)
+
+    def load(self, path: Path) -> None:
+        """Continue from a checkpoint."""
+        self._epoch, weights, phase_name, optimizer = load_checkpoint(path, self._device)
+        self._modules.load_state_dict(weights)
+        self._raw.clear()
+        phases = {phase.name: phase for phase in self._phases}
+        if optimizer is not None and phase_name in phases:
+            self._enter(phases[phase_name]).load_state_dict(optimizer)
+
+
+def _build_tasks(
+    configs: Mapping[str, Any], detector: Any, model: Any, data: Any, device: torch.device
+) -> dict[str, TaskBase]:
+    if not configs:
+        return {}
+    feat_channels = _feat_channels(model, detector, data, device)
+    num_classes = len(data.class_names)
+    return {
+        name: config.build(host=model, feat_channels=feat_channels, num_classes=num_classes).to(device)
+        for name, config in sorted(configs.items())
+    }
+
+
+def _feat_channels(model: Any, detector: Any, data: Any, device: torch.device) -> int:
+    """C of the host's ``feats``, from one forward pass: hosts need not declare it."""
+    batch: Batch = next(
+        data.batches(
+            "train",
+            sampling=detector.sampling(),
+            batch_size=1,
+            supervision=detector.supervision,
+            seed=0,
+            epoch=None,
+        )
+    )
+    was_training = as_module(model).training
+    as_module(model).eval()
+    with torch.no_grad():
+        outputs: Outputs = model(batch.to(device))
+    as_module(model).train(was_training)
+    if outputs.feats is None:
+        return 0
+    return int(outputs.feats.shape[1])
+
+
+def weighted_sum(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """The one place where weights meet losses.
+
+    Raises:
+        ValueError: a loss has no weight or a weight has no loss.
+    """
+    if terms.keys() != weights.keys():
+        unmatched = sorted(terms.keys() ^ weights.keys())
+        raise ValueError(f"losses and weights do not match at: {', '.join(unmatched)}")
+    if not terms:
+        raise ValueError("no loss at all: the phase names none and no task is attached")
+    return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+
+
+def _phase_at(phases: tuple[Phase, ...], epoch: int) -> tuple[Phase, int]:
+    """The phase of an epoch, and the epoch's number within it."""
+    for phase in phases:
+        if epoch < phase.epochs:
+            return phase, epoch
+        epoch -= phase.epochs
+    raise IndexError("all phases are over")
+
+
+def _mix(*numbers: int) -> int:
+    """One 62-bit seed from several numbers, the same on every machine."""
+    state = 0x9E3779B97F4A7C15
+    for number in numbers:
+        state = ((state ^ (number + 1)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+        state ^= state >> 29
+    return state >> 2
