@@ -1,0 +1,78 @@
+"""Average precision of matched detections, also for resampled videos without matching again."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from trainables.detections import FloatArray
+from trainables.evaluation.matches import IGNORED, TRUE_POSITIVE, Matches
+
+Rule = Literal["interpolated", "plain"]
+
+#: Numbers held at once while resampling.
+_CHUNK = 1 << 22
+
+
+def class_ap(matches: Matches, weights: FloatArray, rule: Rule) -> FloatArray:
+    """AP of every class at every threshold under weights of the videos.
+
+    A weight of w counts every detection and segment of the video w times; copies of one detection stand at one rank.
+
+    Args:
+        matches: N detections, K classes, H thresholds, V videos.
+        weights: (R, V) non-negative; ones give the ordinary AP.
+        rule: "interpolated": each precision replaced by the largest at its recall or beyond; "plain": precision at
+            every true positive.
+
+    Returns:
+        (R, K, H); NaN where a class has no ground truth under the weights.
+    """
+    num_classes, num_thresholds = len(matches.class_names), len(matches.tiou_thresholds)
+    result = np.full((len(weights), num_classes, num_thresholds), np.nan)
+    positives = weights @ matches.num_gt  # (R, K)
+    for label in range(num_classes):
+        rows = matches.of_class(label)
+        size = max(rows.stop - rows.start, 1)
+        step = max(1, _CHUNK // size)
+        for first in range(0, len(weights), step):
+            part = slice(first, first + step)
+            result[part, label] = _one_class(
+                weights[part][:, matches.video[rows]], matches.outcome[rows], positives[part, label], rule
+            )
+    return result
+
+
+def _one_class(
+    weight: FloatArray, outcome: np.ndarray[tuple[int, int], np.dtype[np.int8]], positives: FloatArray, rule: Rule
+) -> FloatArray:
+    """(R, H) AP from (R, n) weights of detections in falling score and their (n, H) outcomes."""
+    ap = np.zeros((len(weight), outcome.shape[1]))
+    everything = np.cumsum(weight, axis=1)
+    for h in range(outcome.shape[1]):
+        ignored = outcome[:, h] == IGNORED
+        counted = np.cumsum(weight * ~ignored, axis=1) if ignored.any() else everything
+        hits = np.flatnonzero(outcome[:, h] == TRUE_POSITIVE)
+        if len(hits) == 0:
+            continue
+        gained = weight[:, hits]
+        denominator = counted[:, hits]
+        precision = np.divide(
+            np.cumsum(gained, axis=1), denominator, out=np.zeros_like(denominator), where=denominator > 0
+        )
+        if rule == "interpolated":
+            precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+        ap[:, h] = (gained * precision).sum(axis=1)
+    safe = np.where(positives > 0, positives, np.nan)
+    result: FloatArray = ap / safe[:, None]
+    return result
+
+
+def mean_over_classes(ap: FloatArray) -> FloatArray:
+    """(R, H) mean of (R, K, H) over the classes with ground truth; 0 where there is none at all."""
+    present = ~np.isnan(ap)
+    count = present.sum(axis=1)
+    total = np.where(present, ap, 0.0).sum(axis=1)
+    result: FloatArray = np.divide(total, count, out=np.zeros_like(total), where=count > 0)
+    return result

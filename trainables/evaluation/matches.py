@@ -1,0 +1,111 @@
+"""Detections matched to ground truth, once: everything a score or a bootstrap over videos needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from trainables.detections import FloatArray, IntArray
+
+#: Outcome of a detection at a threshold.
+TRUE_POSITIVE, FALSE_POSITIVE, IGNORED = 1, 0, -1
+
+Outcomes = npt.NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Matched detections of a set of videos.
+
+    Letters: N detections, H tIoU thresholds, V videos, K classes.
+
+    Attributes:
+        protocol: key and version, for instance ``activitynet 1``.
+        tiou_thresholds: H values.
+        class_names: K names.
+        video_ids: V ids.
+        label: (N,) class ids, ascending.
+        video: (N,) index into ``video_ids``.
+        score: (N,) falling within a class; equal scores keep the order of the file.
+        outcome: (N, H) true positive 1, false positive 0, ignored -1.
+        num_gt: (V, K) annotated segments.
+        warnings: what was counted instead of refused, for instance ``tied_scores``.
+    """
+
+    protocol: str
+    tiou_thresholds: tuple[float, ...]
+    class_names: tuple[str, ...]
+    video_ids: tuple[str, ...]
+    label: IntArray
+    video: IntArray
+    score: FloatArray
+    outcome: Outcomes
+    num_gt: IntArray
+    warnings: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n, h = len(self.label), len(self.tiou_thresholds)
+        if self.outcome.shape != (n, h) or len(self.video) != n or len(self.score) != n:
+            raise ValueError(f"matches: outcome {self.outcome.shape} does not fit {n} detections, {h} thresholds")
+        if self.num_gt.shape != (len(self.video_ids), len(self.class_names)):
+            raise ValueError(f"matches: num_gt {self.num_gt.shape} does not fit the videos and classes")
+
+    def of_class(self, label: int) -> slice:
+        """Rows of one class."""
+        low, high = np.searchsorted(self.label, [label, label + 1])
+        return slice(int(low), int(high))
+
+    def save(self, path: Path) -> None:
+        """Write one Arrow file, in one step."""
+        header = {
+            "protocol": self.protocol,
+            "tiou_thresholds": list(self.tiou_thresholds),
+            "class_names": list(self.class_names),
+            "video_ids": list(self.video_ids),
+            "num_gt": self.num_gt.tolist(),
+            "warnings": dict(self.warnings),
+        }
+        columns = {"label": self.label, "video": self.video, "score": self.score}
+        columns |= {f"outcome_{i}": self.outcome[:, i] for i in range(self.outcome.shape[1])}
+        table = pa.table({name: pa.array(values) for name, values in columns.items()})
+        table = table.replace_schema_metadata({"matches": json.dumps(header)})
+        scratch = path.with_name(f".{path.name}.partial")
+        with pa.OSFile(str(scratch), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+        scratch.replace(path)
+
+
+def load_matches(path: Path) -> Matches:
+    """Inverse of :meth:`Matches.save`.
+
+    Raises:
+        ValueError: the file is not one of ours.
+    """
+    with pa.OSFile(str(path), "rb") as source:
+        table = pa.ipc.open_file(source).read_all()
+    metadata = table.schema.metadata or {}
+    if b"matches" not in metadata:
+        raise ValueError(f"{path}: holds no matches; score the detections again")
+    header = json.loads(metadata[b"matches"])
+    num_thresholds = len(header["tiou_thresholds"])
+    outcome = np.zeros((table.num_rows, num_thresholds), np.int8)
+    for i in range(num_thresholds):
+        outcome[:, i] = table[f"outcome_{i}"].to_numpy()
+    return Matches(
+        protocol=header["protocol"],
+        tiou_thresholds=tuple(header["tiou_thresholds"]),
+        class_names=tuple(header["class_names"]),
+        video_ids=tuple(header["video_ids"]),
+        label=table["label"].to_numpy(),
+        video=table["video"].to_numpy(),
+        score=table["score"].to_numpy(),
+        outcome=outcome,
+        num_gt=np.asarray(header["num_gt"], np.int64).reshape(len(header["video_ids"]), len(header["class_names"])),
+        warnings=header["warnings"],
+    )
