@@ -27,9 +27,7 @@ def save_checkpoint(
         raise
 
 
-def load_checkpoint(
-    path: Path, device: torch.device
-) -> tuple[int, dict[str, Tensor], str, dict[str, Any] | None]:
+def load_checkpoint(path: Path, device: torch.device) -> tuple[int, dict[str, Tensor], str, dict[str, Any] | None]:
     """Epoch, weights, name of the phase, state of its optimiser."""
     state = torch.load(path, map_location=device, weights_only=True)
     return int(state["epoch"]), state["weights"], str(state["phase"]), state["optimizer"]

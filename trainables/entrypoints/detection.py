@@ -66,9 +66,7 @@ class DetectionTrial:
         torch.manual_seed(seed)
         self._model = detector.build(feat_dim=self._data.feat_dim, num_classes=len(self._data.class_names))
         host = as_module(self._model).to(self._device)
-        self._tasks: dict[str, TaskBase] = _build_tasks(
-            tasks, detector, self._model, self._data, self._device
-        )
+        self._tasks: dict[str, TaskBase] = _build_tasks(tasks, detector, self._model, self._data, self._device)
         self._modules = nn.ModuleDict({"detector": host, **{f"task_{n}": t for n, t in self._tasks.items()}})
         same_weights(self._modules, world_size)
         self._task_weights = {name: w for config in tasks.values() for name, w in config.loss_weights().items()}
@@ -187,7 +185,9 @@ class DetectionTrial:
                     for task in self._tasks.values():
                         outputs = task.refine(outputs, moved)
                     extra = {k: v for task in self._tasks.values() for k, v in task.raw(outputs).items()}
-                    own.extend(collect_raw(dataclasses.replace(outputs, raw={**outputs.raw, **extra}), batch, durations))
+                    own.extend(
+                        collect_raw(dataclasses.replace(outputs, raw={**outputs.raw, **extra}), batch, durations)
+                    )
             everything = gather_list(own, self._world_size)
             self._raw[split] = sorted(everything, key=lambda raw: (raw.video_id, raw.start_s))
         return self._raw[split]

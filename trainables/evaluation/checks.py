@@ -45,9 +45,7 @@ class Checked:
     warnings: Mapping[str, int]
 
 
-def check_inputs(
-    found: Detections, truth: GroundTruth, on_unknown_video: Literal["error", "drop", "count"]
-) -> Checked:
+def check_inputs(found: Detections, truth: GroundTruth, on_unknown_video: Literal["error", "drop", "count"]) -> Checked:
     """Check both sides and bring them into one order.
 
     Raises:
@@ -71,7 +69,8 @@ def check_inputs(
         "tied_scores": tied,
         "empty_detections_dropped": int((empty & known).sum()),
         "unknown_video_detections_dropped": int((~known).sum()),
-        "videos_without_detections": len(truth.video_ids) - len(np.unique(video[kept][video[kept] < len(truth.video_ids)])),
+        "videos_without_detections": len(truth.video_ids)
+        - len(np.unique(video[kept][video[kept] < len(truth.video_ids)])),
     }
     return Checked(
         video_ids=ids,

@@ -45,7 +45,9 @@ def read_activitynet_json(path: Path, class_names: Sequence[str]) -> Detections:
                 labels.append(known[entry["label"]])
                 scores.append(float(entry["score"]))
             except (KeyError, TypeError, ValueError) as error:
-                raise ValueError(f"{path}: video '{video_id}', entry {number}: {type(error).__name__} {error}") from error
+                raise ValueError(
+                    f"{path}: video '{video_id}', entry {number}: {type(error).__name__} {error}"
+                ) from error
             if not end >= start or not np.isfinite(scores[-1]):
                 raise ValueError(f"{path}: video '{video_id}', entry {number}: [{start}, {end}] score {scores[-1]}")
             video.append(index)

@@ -1,0 +1,1 @@
+"""Losses that know no detector: named terms, unweighted."""

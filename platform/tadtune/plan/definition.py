@@ -51,9 +51,7 @@ def merge_definitions(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[st
     Raises:
         StudyError: ``new`` changes something that finished trials depend on; every change is named.
     """
-    lines = _changes(
-        {k: v for k, v in old.items() if k != "rows"}, {k: v for k, v in new.items() if k != "rows"}, ""
-    )
+    lines = _changes({k: v for k, v in old.items() if k != "rows"}, {k: v for k, v in new.items() if k != "rows"}, "")
     old_rows, new_rows = old.get("rows", {}), new.get("rows", {})
     for key in old_rows:
         if key in new_rows:

@@ -98,7 +98,5 @@ def _hashable(value: Any) -> Any:
 def make_trial(study: Study, parts: Parts, values: Mapping[str, Any], seed: int) -> Trial:
     """The trial of one setting of a study."""
     config = build_configs(parts, values).plain()
-    search = InferenceSearch(
-        tuple(p for p in study.inference.space if p.path in config), study.inference.trials
-    )
+    search = InferenceSearch(tuple(p for p in study.inference.space if p.path in config), study.inference.trials)
     return Trial(parts, config, seed, study.resources.world_size, inference_plain(search))

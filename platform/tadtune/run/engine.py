@@ -84,9 +84,7 @@ def run_study(study: Study, settings: Settings, console: Console, conclude: Conc
     Raises:
         tadtune.spec.errors.StudyError: something does not fit; nothing was started and nothing recorded was changed.
     """
-    settings = dataclasses.replace(
-        settings, storage=settings.storage.resolve(), data_root=settings.data_root.resolve()
-    )
+    settings = dataclasses.replace(settings, storage=settings.storage.resolve(), data_root=settings.data_root.resolve())
     uri = settings.tracking_uri or default_uri(settings.storage)
     folder = StudyFolder(settings.storage, study.slug)
     check_disk(settings.storage)

@@ -90,9 +90,7 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def suggest(
-    trial: optuna.trial.Trial, space: tuple[Parameter, ...], base: Mapping[str, Any]
-) -> dict[str, Any]:
+def suggest(trial: optuna.trial.Trial, space: tuple[Parameter, ...], base: Mapping[str, Any]) -> dict[str, Any]:
     """Sample the active parameters, conditions after what they depend on.
 
     Args:

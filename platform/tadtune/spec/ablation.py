@@ -148,9 +148,7 @@ def _merge(factors: Mapping[str, Mapping[str, Change]], off: frozenset[str]) -> 
     return Change(values, tasks, added)
 
 
-def _row(
-    key: str, change: Change, parts: Parts, values: Mapping[str, Any], paper_row: str | None, top: Section
-) -> Row:
+def _row(key: str, change: Change, parts: Parts, values: Mapping[str, Any], paper_row: str | None, top: Section) -> Row:
     base = parts.tasks if change.tasks is None else change.tasks
     tasks = tuple(sorted(set(base) | set(change.add_tasks)))
     own = Parts(parts.trainable, parts.detector, tasks, parts.dataset, parts.protocol)

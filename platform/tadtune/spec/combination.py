@@ -34,7 +34,9 @@ class Configs:
         """Every field as full path -> JSON-able value."""
         sections = {"detector": self.detector, "dataset": self.dataset, "protocol": self.protocol}
         sections |= {f"tasks.{name}": config for name, config in self.tasks.items()}
-        return {f"{where}.{path}": value for where, c in sorted(sections.items()) for path, value in to_plain(c).items()}
+        return {
+            f"{where}.{path}": value for where, c in sorted(sections.items()) for path, value in to_plain(c).items()
+        }
 
 
 def _classes(parts: Parts) -> dict[str, type]:

@@ -191,7 +191,7 @@ class Study:
 
     @property
     def kind(self) -> str:
-        """"sweep" or "ablation"."""
+        """ "sweep" or "ablation"."""
         return "sweep" if self.sweep is not None else "ablation"
 
     @property

@@ -1,0 +1,50 @@
+"""Configuration of the stitched data set: real trimmed clips joined into untrimmed videos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar
+
+from trainables.config import param
+
+
+@dataclass(frozen=True)
+class Config:
+    """A store that ``tadtune data build stitched`` has made."""
+
+    key: ClassVar[str] = "stitched"
+    supervision: ClassVar[str] = "segments"
+
+    store: str = param("gym_stitched", "name of the store below the data folder")
+    permute_labels: bool = param(False, "control: exchange the training videos' labels")
+    permute_seed: int = param(0, "of that exchange", bounds=(0, None))
+
+    def __post_init__(self) -> None:
+        if not self.store or Path(self.store).name != self.store:
+            raise ValueError(f"store: '{self.store}' must be a plain folder name below the data folder")
+
+    def prepare(self, data_root: Path) -> None:
+        """Check that the store is there and whole.
+
+        Raises:
+            FileNotFoundError: it has not been built.
+        """
+        folder = data_root / self.store
+        if not (folder / "manifest.json").is_file():
+            raise FileNotFoundError(
+                f"no data set at {folder}; build it with "
+                f"`tadtune data build stitched --clips <folder or tar of .npy clips> --out {folder}`"
+            )
+        import_module("trainables.data.store").FeatureStore(folder)
+
+    def digest(self, data_root: Path) -> str:
+        """Digest of the contents."""
+        digest: str = import_module("trainables.data.store").read_manifest(data_root / self.store)["digest"]
+        return digest
+
+    def open(self, data_root: Path) -> Any:
+        """Open for reading."""
+        seed = self.permute_seed if self.permute_labels else None
+        return import_module("trainables.data.dataset").FeatureDataset(data_root / self.store, permute_labels_seed=seed)

@@ -1,0 +1,52 @@
+"""Boundary regression (III-E): anchors at every sample, offsets from a small convolutional net."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class BoundaryRegressor(nn.Module):
+    """Three convolutions and an output layer that starts at zero offsets.
+
+    Args:
+        feat_dim: C of the input features.
+        width: channels.
+        num_anchors: M.
+    """
+
+    def __init__(self, *, feat_dim: int, width: int, num_anchors: int) -> None:
+        super().__init__()
+        sizes = [feat_dim, width, width, width]
+        self.convs = nn.ModuleList(nn.Conv1d(a, b, 3, padding=1) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.output = nn.Conv1d(width, 2 * num_anchors, 3, padding=1)
+        # as AutoLoc: segments start as their anchors
+        nn.init.normal_(self.output.weight, std=0.01)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, feats: Tensor, valid_mask: Tensor) -> Tensor:
+        """(B, 2, M, T) offsets p_x, p_w from (B, C, T) features."""
+        mask = valid_mask[:, None]
+        x = feats * mask
+        for conv in self.convs:
+            x = torch.relu(conv(x)) * mask
+        offsets = self.output(x)
+        return offsets.unflatten(1, (2, -1))
+
+
+def decode(offsets: Tensor, anchors: Tensor) -> Tensor:
+    """Segments from offsets: r_x = t_x + t_w p_x, r_w = t_w exp(p_w), with t_x the centre of the sample's cell.
+
+    Args:
+        offsets: (..., 2, M, T); p_w is clamped to [-4, 4].
+        anchors: (M,) lengths in samples.
+
+    Returns:
+        (..., M, T, 2) start, end in samples.
+    """
+    num_samples = offsets.shape[-1]
+    centre = torch.arange(num_samples, device=offsets.device, dtype=offsets.dtype) + 0.5
+    shift, log_scale = offsets.unbind(dim=-3)
+    middle = centre + anchors[:, None] * shift
+    half = 0.5 * anchors[:, None] * torch.exp(log_scale.clamp(-4.0, 4.0))
+    return torch.stack([middle - half, middle + half], dim=-1)

@@ -1,0 +1,73 @@
+"""Which segments count (III-E, steps 1 to 3), for training and at test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trainables.detectors.kt_mgfn.regressor import decode
+from trainables.losses.oic import clip_straight_through, oic_loss
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The best anchor at each position that passed the thresholds.
+
+    Attributes:
+        sequence: (n,) row of the sequences the candidate belongs to.
+        position: (n,) sample.
+        anchor: (n,) index.
+        oic: (n,) loss.
+        ends: (n, 2) start, end in samples, clipped to the sequence.
+    """
+
+    sequence: Tensor
+    position: Tensor
+    anchor: Tensor
+    oic: Tensor
+    ends: Tensor
+
+
+def clipped_segments(offsets: Tensor, anchors: Tensor, length: Tensor | int) -> Tensor:
+    """(..., M, T, 2) decoded segments with inner ends in [0, length], gradient passing through the clip."""
+    segments = decode(offsets, anchors)
+    if isinstance(length, int):
+        return clip_straight_through(segments, 0.0, float(length))
+    limit = length.view(-1, *([1] * (segments.dim() - 1))).to(segments.dtype)
+    return segments + (torch.minimum(segments.clamp(min=0.0), limit) - segments).detach()
+
+
+@torch.no_grad()
+def select(
+    cas_probs: Tensor, segments: Tensor, *, cas_thr: float, oic_keep: float, gamma: float, outer_min: float
+) -> Candidates:
+    """Steps 1-3: positions with enough CAS, the anchor with the lowest OIC loss there, those below the keep threshold.
+
+    Args:
+        cas_probs: (S, T) sequences in [0, 1].
+        segments: (S, M, T, 2) segments of every anchor at every position, in samples.
+        cas_thr: least CAS of a position.
+        oic_keep: largest OIC loss.
+        gamma: rim as a share of the length.
+        outer_min: least rim, samples.
+    """
+    sequence, position = torch.nonzero(cas_probs >= cas_thr, as_tuple=True)
+    ends = segments[sequence, :, position]  # (n, M, 2)
+    counts = torch.bincount(sequence, minlength=len(cas_probs))
+    width = int(counts.max()) if len(sequence) else 0
+    if width == 0:
+        empty = torch.zeros(0, dtype=torch.long, device=cas_probs.device)
+        return Candidates(empty, empty, empty, cas_probs.new_zeros(0), cas_probs.new_zeros(0, 2))
+    column = torch.arange(len(sequence), device=sequence.device) - (torch.cumsum(counts, 0) - counts)[sequence]
+    padded = cas_probs.new_zeros(len(cas_probs), width, *ends.shape[1:])
+    padded[..., 1] = 1.0  # padding is an ordinary segment, never looked at
+    padded[sequence, column] = ends
+    flat = padded.flatten(1, 2)
+    loss = oic_loss(cas_probs, flat[..., 0], flat[..., 1], gamma=gamma, outer_min=outer_min)
+    loss = loss.unflatten(1, (width, -1))[sequence, column]  # (n, M)
+    has_length = ends[..., 1] > ends[..., 0]
+    best, anchor = loss.masked_fill(~has_length, float("inf")).min(dim=1)
+    kept = best <= oic_keep
+    return Candidates(sequence[kept], position[kept], anchor[kept], best[kept], ends[kept, anchor[kept]])
