@@ -32,8 +32,8 @@ class Config:
     actions_per_video: tuple[int, int] = param((1, 4), "fewest and most actions of a video")
     action_snippets: tuple[int, int] = param((6, 16), "shortest and longest action, snippets")
     core_fraction: float = param(0.4, "share of an action that is its discriminative core", bounds=(0.05, 1.0))
-    core_strength: float = param(2.0, "evidence in the core, in standard deviations of the noise", bounds=(0.0, None))
-    flank_strength: float = param(0.7, "evidence in the flanks, likewise", bounds=(0.0, None))
+    core_strength: float = param(4.0, "evidence in the core, in standard deviations of the noise", bounds=(0.0, None))
+    flank_strength: float = param(1.5, "evidence in the flanks, likewise", bounds=(0.0, None))
     context_strength: float = param(
         0.5, "evidence of a scene shared by two classes, around actions", bounds=(0.0, None)
     )

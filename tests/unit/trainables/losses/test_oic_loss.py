@@ -1,0 +1,121 @@
+"""The OIC loss against values computed by hand and independent numerics."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainables.detectors.kt_mgfn.regressor import decode
+from trainables.layers.integral import integral
+from trainables.losses.oic import clip_straight_through, inflate, oic_loss
+
+BUMP = [0, 0, 0.1, 0.9, 1, 0.8, 0.2, 0, 0, 0]
+
+
+def _oic(a: list[float], start: float, end: float, gamma: float, outer_min: float) -> float:
+    ends = torch.tensor([[start], [end]], dtype=torch.float64)
+    value = oic_loss(torch.tensor([a], dtype=torch.float64), ends[:1], ends[1:], gamma=gamma, outer_min=outer_min)
+    return float(value)
+
+
+@pytest.mark.parametrize(
+    ("gamma", "outer_min", "outer", "loss"),
+    [(0.25, 0, (2.25, 6.75), -0.75), (0.25, 1, (2.0, 7.0), -0.75), (0.5, 0, (1.5, 7.5), -0.8)],
+)
+def test_value_and_rim(gamma: float, outer_min: float, outer: tuple[float, float], loss: float) -> None:
+    start, end = inflate(torch.tensor(3.0), torch.tensor(6.0), gamma, outer_min)
+    assert (float(start), float(end)) == pytest.approx(outer)
+    assert _oic(BUMP, 3, 6, gamma, outer_min) == pytest.approx(loss, abs=1e-6)
+
+
+def test_whole_video_has_a_cold_rim() -> None:
+    assert _oic([1, 1, 1, 1], 0, 4, 0.25, 1) == pytest.approx(-1.0)
+
+
+def test_gradient_through_inner_and_outer_ends() -> None:
+    a = torch.tensor([[0, 0, 0, 0.2, 0.6, 1, 1, 0.8, 0.4, 0.1, 0, 0]], dtype=torch.float64)
+    start = torch.tensor([[4.5]], dtype=torch.float64, requires_grad=True)
+    end = torch.tensor([[8.25]], dtype=torch.float64, requires_grad=True)
+    loss = oic_loss(a, start, end, gamma=0.5, outer_min=0)
+    loss.backward()
+    assert float(loss) == pytest.approx(-0.613333, abs=1e-6)
+    assert float(start.grad) == pytest.approx(0.156444, abs=1e-6)
+    assert float(end.grad) == pytest.approx(-0.049778, abs=1e-6)
+
+
+def test_gradient_against_finite_differences() -> None:
+    generator = torch.Generator().manual_seed(1)
+    a = torch.rand(3, 20, generator=generator, dtype=torch.float64, requires_grad=True)
+    start = torch.tensor([[3.3, 5.7], [2.2, 9.1], [1.6, 4.4]], dtype=torch.float64, requires_grad=True)
+    end = (start.detach() + torch.tensor([4.17, 7.31], dtype=torch.float64)).requires_grad_()
+
+    def loss(seq: torch.Tensor, s: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
+        return oic_loss(seq, s, e, gamma=0.3, outer_min=1.0)
+
+    assert torch.autograd.gradcheck(loss, (a, start, end), eps=1e-6, atol=1e-6)
+
+
+def test_decode_then_inflate() -> None:
+    offsets = torch.zeros(2, 1, 21, dtype=torch.float64)
+    offsets[0, 0, 10], offsets[1, 0, 10] = 0.25, np.log(1.5)
+    # the paper's example has its centre at 10; ours is the cell's centre, half a sample later
+    start, end = (decode(offsets, torch.tensor([8.0], dtype=torch.float64))[0, 10] - 0.5).tolist()
+    assert (start, end) == pytest.approx((6.0, 18.0))
+    outer = inflate(torch.tensor(start), torch.tensor(end), 0.25, 1.0)
+    assert (float(outer[0]), float(outer[1])) == pytest.approx((3.0, 21.0))
+
+
+def test_clip_keeps_the_gradient() -> None:
+    x = torch.tensor([-2.0, 5.0, 12.0], requires_grad=True)
+    clipped = clip_straight_through(x, 0.0, 10.0)
+    clipped.sum().backward()
+    assert clipped.tolist() == [0.0, 5.0, 10.0]
+    assert x.grad.tolist() == [1.0, 1.0, 1.0]
+
+
+def _bump() -> torch.Tensor:
+    t = torch.arange(64, dtype=torch.float64) + 0.5
+    return (torch.sigmoid(1.5 * (t - 24)) * torch.sigmoid(1.5 * (40 - t)))[None]
+
+
+def _optimise(a: torch.Tensor, centre: float, length: float) -> tuple[float, float, float]:
+    shift = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    scale = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.Adam([shift, scale], lr=0.02)
+    for _ in range(500):
+        middle, width = centre + length * shift, length * torch.exp(scale)
+        start, end = (middle - width / 2)[None], (middle + width / 2)[None]
+        loss = oic_loss(a, start, end, gamma=0.25, outer_min=1.0).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return float(start), float(end), float(loss)
+
+
+@pytest.mark.parametrize(("centre", "length"), [(32, 8), (32, 32), (27, 16), (37, 16), (36.5, 8), (30, 8)])
+def test_regression_finds_a_soft_bump_from_poor_anchors(centre: float, length: float) -> None:
+    start, end, loss = _optimise(_bump(), centre, length)
+    inter, union = min(end, 40) - max(start, 24), max(end, 40) - min(start, 24)
+    assert 0.88 < inter / union < 0.91
+    assert loss == pytest.approx(-0.846, abs=0.01)
+
+
+def test_a_plateau_gives_no_gradient() -> None:
+    box = torch.zeros(1, 64, dtype=torch.float64)
+    box[:, 24:40] = 1.0
+    start, end, loss = _optimise(box, 32, 8)
+    assert (start, end, loss) == pytest.approx((28.0, 36.0, 0.0))
+
+
+@given(
+    values=st.lists(st.floats(0, 1), min_size=1, max_size=20),
+    position=st.floats(-5, 30),
+)
+def test_integral_equals_a_sum_over_cells(values: list[float], position: float) -> None:
+    x = min(max(position, 0.0), len(values))
+    slow = sum(v * min(1.0, max(0.0, x - i)) for i, v in enumerate(values))
+    fast = integral(torch.tensor([values], dtype=torch.float64), torch.tensor([[position]], dtype=torch.float64))
+    assert float(fast) == pytest.approx(slow, abs=1e-9)
