@@ -30,7 +30,9 @@ class DetectorConfig(Protocol):
     views: ClassVar[tuple[str, ...]]
 
     @property
-    def batch_size(self) -> int: ...
+    def batch_size(self) -> int:
+        """Inputs per step."""
+        ...
 
     def build(self, *, feat_dim: int, num_classes: int) -> Detector:
         """Make the module; weights come from torch's global generator, which the caller has seeded."""
@@ -48,7 +50,9 @@ class DetectorConfig(Protocol):
 class Detector(Protocol):
     """An ``nn.Module`` with these three methods."""
 
-    def __call__(self, batch: Batch) -> Outputs: ...
+    def __call__(self, batch: Batch) -> Outputs:
+        """The forward pass."""
+        ...
 
     def losses(self, outputs: Outputs, batch: Batch, active: Collection[str]) -> Mapping[str, Tensor]:
         """Unweighted scalar losses, exactly the names in ``active``."""
@@ -148,12 +152,18 @@ class Dataset(Protocol):
     """Videos, labels and features in three splits: train, select, test."""
 
     @property
-    def class_names(self) -> tuple[str, ...]: ...
+    def class_names(self) -> tuple[str, ...]:
+        """K names."""
+        ...
 
     @property
-    def feat_dim(self) -> int: ...
+    def feat_dim(self) -> int:
+        """C."""
+        ...
 
-    def video_ids(self, split: str) -> tuple[str, ...]: ...
+    def video_ids(self, split: str) -> tuple[str, ...]:
+        """Ids of a split, in a fixed order."""
+        ...
 
     def durations_s(self) -> Mapping[str, float]:
         """Video id -> duration in seconds, all splits."""

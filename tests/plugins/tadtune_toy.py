@@ -31,9 +31,7 @@ class ToyDetector:
     epochs: int = 3
     sleep_s: float = 0.0
     fail: str = field(default="", metadata={"doc": "'raise', 'nan' or '' for none"})
-    cut: float = field(
-        default=0.5, metadata={"doc": "inference threshold", "search": (0.0, 1.0), "acts": "inference"}
-    )
+    cut: float = field(default=0.5, metadata={"doc": "inference threshold", "search": (0.0, 1.0), "acts": "inference"})
 
 
 @dataclass(frozen=True)
@@ -114,9 +112,17 @@ class ToyTrial:
     def _log(self, event: str) -> None:
         path = os.environ.get("TOY_LOG")
         if path:
-            line = json.dumps({"event": event, "x": self._config.x, "y": self._config.y, "seed": self._seed,
-                               "epoch": self._epoch, "pid": os.getpid()})
-            with open(path, "a", encoding="utf-8") as stream:
+            line = json.dumps(
+                {
+                    "event": event,
+                    "x": self._config.x,
+                    "y": self._config.y,
+                    "seed": self._seed,
+                    "epoch": self._epoch,
+                    "pid": os.getpid(),
+                }
+            )
+            with Path(path).open("a", encoding="utf-8") as stream:
                 stream.write(line + "\n")
 
     def train_epoch(self) -> Mapping[str, float]:

@@ -30,13 +30,13 @@ def sparse(num_snippets: int, length: int, generator: np.random.Generator) -> Sa
 
     Source: KT-MGFN III-E. Part j is [j L / T, (j + 1) L / T); the draw u in it gives snippet min(floor(u), L - 1).
     """
-    draws = (np.arange(length) + generator.random(length)) * num_snippets / length
+    draws: Positions = (np.arange(length) + generator.random(length)) * num_snippets / length
     return Sampled(np.minimum(np.floor(draws), num_snippets - 1), 0.0, num_snippets / length)
 
 
 def uniform(num_snippets: int, length: int) -> Sampled:
     """The snippet at the centre of each of ``length`` equal parts: floor((j + 1/2) L / T)."""
-    positions = np.floor((2 * np.arange(length) + 1) * num_snippets / (2 * length))
+    positions = np.floor((2.0 * np.arange(length) + 1.0) * num_snippets / (2 * length)).astype(np.float64)
     return Sampled(positions, 0.0, num_snippets / length)
 
 
@@ -45,9 +45,11 @@ def rescale(num_snippets: int, length: int) -> Sampled:
 
     A sample's cell is centred on its snippet's centre, so coordinate x lies at 1/2 + (x - 1/2) (L - 1) / (T - 1).
     """
-    step = (num_snippets - 1) / (length - 1) if length > 1 else float(num_snippets)
-    positions = np.arange(length) * step if length > 1 else np.array([(num_snippets - 1) / 2])
-    return Sampled(positions, 0.5 - 0.5 * step if length > 1 else 0.0, step)
+    if length == 1:
+        return Sampled(np.array([(num_snippets - 1) / 2]), 0.0, float(num_snippets))
+    step = (num_snippets - 1) / (length - 1)
+    positions = (np.arange(length) * step).astype(np.float64)
+    return Sampled(positions, 0.5 - 0.5 * step, step)
 
 
 def native(num_snippets: int) -> Sampled:

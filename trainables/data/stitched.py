@@ -34,9 +34,9 @@ class StitchSettings:
     num_classes: int = 10
     num_videos: tuple[int, int, int] = (120, 40, 60)
     shares: tuple[float, float, float] = (0.5, 0.2, 0.3)
-    actions: tuple[int, int] = (2, 5)
-    clips_per_action: tuple[int, int] = (2, 4)
-    background: tuple[int, int] = (1, 3)
+    actions: tuple[int, int] = (2, 4)
+    clips_per_action: tuple[int, int] = (2, 3)
+    background: tuple[int, int] = (3, 6)
     max_snippets: int = 16
     snippet_seconds: float = 16 / 30
     seed: int = 0

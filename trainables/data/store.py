@@ -180,8 +180,8 @@ def _video_table(videos: Sequence[Video]) -> pa.Table:
 
 def _segment_table(videos: Sequence[Video]) -> pa.Table:
     rows = [(v.video_id, s.start_s, s.end_s, s.label, s.ambiguous) for v in videos for s in v.segments]
-    columns = list(zip(*rows, strict=True)) if rows else [[] for _ in SEGMENT_SCHEMA]
-    return pa.table({name: list(c) for name, c in zip(SEGMENT_SCHEMA.names, columns, strict=True)}, SEGMENT_SCHEMA)
+    names = SEGMENT_SCHEMA.names
+    return pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)}, SEGMENT_SCHEMA)
 
 
 def _write_table(path: Path, table: pa.Table) -> None:

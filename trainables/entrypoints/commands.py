@@ -44,6 +44,8 @@ def stitched(
 @data.command()
 def inspect(store: Annotated[Path, typer.Argument(help="Folder of a store.")]) -> None:
     """Show counts, durations, class balance, segment lengths and overlaps, and check the contents' digest."""
+    from itertools import pairwise
+
     from rich.console import Console
     from rich.table import Table
 
@@ -69,7 +71,7 @@ def inspect(store: Annotated[Path, typer.Argument(help="Folder of a store.")]) -
     }
     for name, cells in rows.items():
         table.add_row(name, *cells)
-    for i, (low, high) in enumerate(zip(LENGTH_EDGES_S, LENGTH_EDGES_S[1:], strict=False)):
+    for i, (low, high) in enumerate(pairwise(LENGTH_EDGES_S)):
         table.add_row(f"length {low:g} to {high:g} s", *(str(s.lengths[i]) for s in summaries))
     for name in opened.class_names:
         table.add_row(f"class {name}", *(str(s.per_class[name]) for s in summaries))

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -71,7 +72,7 @@ class Matches:
             "num_gt": self.num_gt.tolist(),
             "warnings": dict(self.warnings),
         }
-        columns = {"label": self.label, "video": self.video, "score": self.score}
+        columns: dict[str, Any] = {"label": self.label, "video": self.video, "score": self.score}
         columns |= {f"outcome_{i}": self.outcome[:, i] for i in range(self.outcome.shape[1])}
         table = pa.table({name: pa.array(values) for name, values in columns.items()})
         table = table.replace_schema_metadata({"matches": json.dumps(header)})

@@ -6,6 +6,7 @@ Letters: B videos, C input channels, W width, T samples, K classes, N branches.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -94,9 +95,7 @@ class DilatedClassifier(nn.Module):
         self.dilations = dilations
         self.dropout = nn.Dropout(dropout)
         sizes = [feat_dim] + [width] * layers
-        self.base = nn.ModuleList(
-            nn.Conv1d(a, b, kernel, padding=kernel // 2) for a, b in zip(sizes, sizes[1:], strict=False)
-        )
+        self.base = nn.ModuleList(nn.Conv1d(a, b, kernel, padding=kernel // 2) for a, b in pairwise(sizes))
         self.branches = nn.ModuleList(
             DilatedBranch(width=width, num_classes=num_classes, dilation=d) for d in dilations
         )

@@ -92,7 +92,7 @@ def _compiled_rows(top: Section) -> tuple[dict[str, Change], dict[str, str]]:
         factors[name] = {level: _level(body, level) for level in ("off", "on")}
         body.finish()
     plan = top.choice("plan", PLANS)
-    groups = {key: value for key, value in top.section("groups").items()}
+    groups = dict(top.section("groups").items())
     paper_rows = {key: str(value) for key, value in top.section("paper_rows").items()}
     if plan is None or not factors:
         return {}, {}

@@ -65,32 +65,28 @@ def parse_study(raw: Any) -> Study:
     kind = top.choice("kind", ("sweep", "ablation"))
     parts = _parts(top)
     values = dict(top.section("set").items())
-    study = dict(
-        name=name,
-        claim=str(top.take("claim", str, "")),
-        paper=top.choice("paper", papers(), None),
-        table=top.take("table", str, None),
-        metric=_metric(top.section("metric")),
-        report_every=top.positive("report_every", int, 1),
-        resources=_resources(top.section("resources")),
-    )
+    paper, table = top.choice("paper", papers(), None), top.take("table", str, None)
+    claim = str(top.take("claim", str, ""))
+    metric = _metric(top.section("metric"))
+    report_every = top.positive("report_every", int, 1)
+    resources = _resources(top.section("resources"))
     top.raise_if_any()
     infos = _fields(parts, lines)
-    _table(top, study["paper"], study["table"])
+    _table(top, paper, table)
     inference_section = top.section("inference")
     sweep: Sweep | None = None
     ablation: Ablation | None = None
     if kind == "sweep":
         sweep, inner_space = _sweep(top, infos, inference_section)
     else:
-        ablation = parse_ablation(top, parts, values, study["paper"], study["table"])
+        ablation = parse_ablation(top, parts, values, paper, table)
         inner_space = _space(inference_section, "space", {}, _acting(infos, "inference"))
     inference = _inference(inference_section, inner_space)
     top.finish()
     top.raise_if_any()
     _check_configs(parts, values, sweep, inference, ablation, lines)
     top.raise_if_any()
-    return Study(parts=parts, values=values, inference=inference, sweep=sweep, ablation=ablation, **study)
+    return Study(name, claim, paper, table, parts, values, metric, report_every, resources, inference, sweep, ablation)
 
 
 def _parts(top: Section) -> Parts:

@@ -12,6 +12,9 @@ from typing import Any, ClassVar, Literal
 
 from trainables.config import Phase, Sampling, param
 
+_SCORE_TERMS = (
+    ("act",), ("class",), ("oic",), ("act", "class"), ("act", "oic"), ("class", "oic"), ("act", "class", "oic"),
+)  # fmt: skip
 _DILATIONS = ((1,), (1, 2), (1, 3), (1, 2, 3), (1, 2, 3, 5), (1, 3, 6, 9))
 
 
@@ -158,7 +161,7 @@ class Post:
 
     score_terms: tuple[str, ...] = param(
         ("act", "class", "oic"), "factors of the confidence",
-        choices=(("act",), ("class",), ("oic",), ("act", "class"), ("act", "oic"), ("class", "oic"), ("act", "class", "oic")),
+        choices=_SCORE_TERMS,
         source="Eq. (6), Table VIII", acts="inference",
     )  # fmt: skip
     theta_nms: float = param(

@@ -15,7 +15,7 @@ from trainables.detectors.kt_mgfn.regressor import BoundaryRegressor
 from trainables.detectors.kt_mgfn.selection import clipped_segments, select
 from trainables.layers.cas import CasNorm, erased_positions, normalise_cas
 from trainables.layers.dilated import Classified, DilatedClassifier
-from trainables.layers.nms import suppress
+from trainables.layers.nms import Decay, suppress
 from trainables.losses.oic import oic_loss
 from trainables.records import Batch, Outputs, RawOutput, SegmentView
 
@@ -157,7 +157,7 @@ class KtMgfn(nn.Module):
         weight = torch.ones_like(found.oic)
         order = torch.arange(len(found.oic), device=offsets.device)
         if settings.train_nms != "none" and len(order):
-            decay = "hard" if settings.train_nms == "hard" else "truncated_gaussian"
+            decay: Decay = "hard" if settings.train_nms == "hard" else "truncated_gaussian"
             scores = 1.0 - found.oic
             order, final = suppress(
                 found.ends, scores, found.sequence, decay=decay, tiou_threshold=self._theta_nms, epsilon=self._epsilon

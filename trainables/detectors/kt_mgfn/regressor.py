@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -18,10 +20,11 @@ class BoundaryRegressor(nn.Module):
     def __init__(self, *, feat_dim: int, width: int, num_anchors: int) -> None:
         super().__init__()
         sizes = [feat_dim, width, width, width]
-        self.convs = nn.ModuleList(nn.Conv1d(a, b, 3, padding=1) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.convs = nn.ModuleList(nn.Conv1d(a, b, 3, padding=1) for a, b in pairwise(sizes))
         self.output = nn.Conv1d(width, 2 * num_anchors, 3, padding=1)
         # as AutoLoc: segments start as their anchors
         nn.init.normal_(self.output.weight, std=0.01)
+        assert self.output.bias is not None, "a convolution with bias"
         nn.init.zeros_(self.output.bias)
 
     def forward(self, feats: Tensor, valid_mask: Tensor) -> Tensor:

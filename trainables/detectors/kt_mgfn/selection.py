@@ -66,7 +66,7 @@ def select(
     padded[sequence, column] = ends
     flat = padded.flatten(1, 2)
     loss = oic_loss(cas_probs, flat[..., 0], flat[..., 1], gamma=gamma, outer_min=outer_min)
-    loss = loss.unflatten(1, (width, -1))[sequence, column]  # (n, M)
+    loss = loss.reshape(len(cas_probs), width, -1)[sequence, column]  # (n, M)
     has_length = ends[..., 1] > ends[..., 0]
     best, anchor = loss.masked_fill(~has_length, float("inf")).min(dim=1)
     kept = best <= oic_keep
