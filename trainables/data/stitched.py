@@ -28,6 +28,7 @@ class StitchSettings:
         background: fewest and most background clips before, between and after actions.
         max_snippets: every clip is cut to this length.
         snippet_seconds: seconds that a snippet covers.
+        standardise: every channel gets mean 0 and deviation 1 over the clips of the training split.
         seed: of every draw.
     """
 
@@ -39,6 +40,7 @@ class StitchSettings:
     background: tuple[int, int] = (3, 6)
     max_snippets: int = 16
     snippet_seconds: float = 16 / 30
+    standardise: bool = True
     seed: int = 0
 
 
@@ -66,6 +68,8 @@ def stitch(clips: Sequence[Clip], settings: StitchSettings) -> tuple[list[Video]
         short = [split for split in SPLITS if not dealt[name][split]]
         if short:
             raise ValueError(f"class '{name}' has {len(by_class[name])} clips, none is left for {', '.join(short)}")
+    if settings.standardise:
+        dealt = _standardised(dealt)
     videos = []
     for split, count in zip(SPLITS, settings.num_videos, strict=True):
         pool = {name: dealt[name][split] for name in actions}
@@ -87,6 +91,19 @@ def _deal(
     cuts = np.rint(np.cumsum(shares) / sum(shares) * len(clips)).astype(int)
     edges = [0, *cuts.tolist()]
     return {split: [clips[i] for i in order[edges[n] : edges[n + 1]]] for n, split in enumerate(SPLITS)}
+
+
+def _standardised(dealt: dict[str, dict[str, list[Clip]]]) -> dict[str, dict[str, list[Clip]]]:
+    """Clips with the channel statistics of the training split taken out; select and test lend none."""
+    training = np.concatenate([clip.features for splits in dealt.values() for clip in splits["train"]])
+    mean, deviation = training.mean(axis=0), training.std(axis=0) + 1e-3
+    return {
+        label: {
+            split: [Clip(c.name, c.label, ((c.features - mean) / deviation).astype(np.float32)) for c in clips]
+            for split, clips in splits.items()
+        }
+        for label, splits in dealt.items()
+    }
 
 
 def _video(

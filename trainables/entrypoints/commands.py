@@ -25,6 +25,9 @@ def stitched(
     train: Annotated[int, typer.Option(min=1, help="Videos in train.")] = 120,
     select: Annotated[int, typer.Option(min=1, help="Videos in select.")] = 40,
     test: Annotated[int, typer.Option(min=1, help="Videos in test.")] = 60,
+    standardise: Annotated[
+        bool, typer.Option(help="Mean 0 and deviation 1 of every channel over the training clips.")
+    ] = True,
     seed: Annotated[int, typer.Option(min=0, help="Of every draw.")] = 0,
 ) -> None:
     """Join real trimmed clips into untrimmed videos with known boundaries."""
@@ -33,7 +36,9 @@ def stitched(
     from trainables.data.store import write_store
 
     try:
-        settings = StitchSettings(num_classes=classes, num_videos=(train, select, test), seed=seed)
+        settings = StitchSettings(
+            num_classes=classes, num_videos=(train, select, test), standardise=standardise, seed=seed
+        )
         videos, names, builder = stitch(read_clips(clips), settings)
         digest = write_store(out, videos, names, builder)
     except (ValueError, OSError) as error:

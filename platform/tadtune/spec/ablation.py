@@ -42,6 +42,8 @@ def parse_ablation(
         changes, bound = _named_rows(top.section("rows"))
     else:
         changes, bound = _compiled_rows(top)
+    if not changes and not top.lines:
+        top.complain("rows", "an ablation needs at least one row")
     rows = tuple(_row(key, change, parts, values, bound.get(key), top) for key, change in changes.items())
     _check_paper_rows(top, rows, paper, table)
     default = next(iter(changes), "")

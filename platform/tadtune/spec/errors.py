@@ -24,10 +24,10 @@ class StudyError(ValueError):
 def nearest(word: str, known: Iterable[str]) -> str:
     """Hint of the nearest valid word, with a leading space and full stop, for the end of a complaint."""
     candidates = sorted(known)
-    close = get_close_matches(word, candidates, n=1, cutoff=0.5)
-    if not close:
-        tail = word.rsplit(".", 1)[-1]
-        close = [c for c in candidates if c.rsplit(".", 1)[-1] == tail][:1]
+    tail = word.rsplit(".", 1)[-1]
+    # a path given too short or under the wrong section, else a slip of the pen
+    close = [c for c in candidates if c.rsplit(".", 1)[-1] == tail][:1]
+    close = close or get_close_matches(word, candidates, n=1, cutoff=0.5)
     if close:
         return f" Did you mean '{close[0]}'?"
     shown = ", ".join(candidates[:12]) + (", ..." if len(candidates) > 12 else "")

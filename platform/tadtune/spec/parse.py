@@ -80,7 +80,7 @@ def parse_study(raw: Any) -> Study:
         sweep, inner_space = _sweep(top, infos, inference_section)
     else:
         ablation = parse_ablation(top, parts, values, paper, table)
-        inner_space = _space(inference_section, "space", {}, _acting(infos, "inference"))
+        inner_space = _space(inference_section, infos, "inference")
     inference = _inference(inference_section, inner_space)
     top.finish()
     top.raise_if_any()
@@ -150,10 +150,12 @@ def _acting(infos: Mapping[str, FieldInfo], acts: str) -> dict[str, FieldInfo]:
     return {path: info for path, info in infos.items() if info.acts == acts}
 
 
-def _space(section: Section, key: str, default: Any, infos: Mapping[str, FieldInfo]) -> tuple[Parameter, ...]:
-    raw = section.take(key, (dict, str), default)
+def _space(section: Section, infos: Mapping[str, FieldInfo], acts: str | None = None) -> tuple[Parameter, ...]:
+    """The ``space`` of a section, over all fields or those that act at one time."""
+    raw = section.take("space", (dict, str), {})
+    varied = infos if acts is None else _acting(infos, acts)
     try:
-        return parse_space(raw, infos, where=section.name(key))
+        return parse_space(raw, varied, where=section.name("space"), conditions=infos)
     except StudyError as error:
         section.lines.extend(error.lines)
         return ()
@@ -162,7 +164,7 @@ def _space(section: Section, key: str, default: Any, infos: Mapping[str, FieldIn
 def _sweep(
     top: Section, infos: Mapping[str, FieldInfo], inference: Section
 ) -> tuple[Sweep | None, tuple[Parameter, ...]]:
-    space = _space(top, "space", {}, infos)
+    space = _space(top, infos)
     if not space and not top.lines:
         top.complain("space", "a sweep needs at least one field to vary, or `auto`")
     budget = top.section("budget")
@@ -176,7 +178,7 @@ def _sweep(
         pruner=_component(top, "pruner", PRUNERS, "none"),
         seed=top.take("seed", int, 0),
     )
-    extra = _space(inference, "space", {}, _acting(infos, "inference"))
+    extra = _space(inference, infos, "inference")
     inner = {p.path: p for p in space if p.acts == "inference"} | {p.path: p for p in extra}
     if space and not sweep.space:
         top.complain("space", "only inference parameters vary: use an ablation with an `inference` section instead")

@@ -58,15 +58,18 @@ def _jsonable(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def parse_space(raw: Any, infos: Mapping[str, FieldInfo], *, where: str) -> tuple[Parameter, ...]:
+def parse_space(
+    raw: Any, infos: Mapping[str, FieldInfo], *, where: str, conditions: Mapping[str, FieldInfo] | None = None
+) -> tuple[Parameter, ...]:
     """Parameters of a ``space`` section.
 
     Args:
         raw: ``auto`` (every field that declares a range), or path -> ``auto`` or a mapping with one of ``float``,
             ``int`` (``[low, high]``), ``categorical`` (a list) or ``auto: true``, and optionally ``log`` and
             ``when``. A path may also name a group (``detector.post``) with ``auto``.
-        infos: every field of the combination by full path.
+        infos: fields that may vary, by full path.
         where: name of the section in complaints.
+        conditions: fields that ``when`` may name; default: the same.
 
     Raises:
         StudyError: one line for each thing wrong.
@@ -82,7 +85,7 @@ def parse_space(raw: Any, infos: Mapping[str, FieldInfo], *, where: str) -> tupl
             lines.append(f"{where}.{path}: no such field.{nearest(path, infos)}")
             continue
         try:
-            parameters.append(_parameter(infos[path], path, body, infos, where=f"{where}.{path}"))
+            parameters.append(_parameter(infos[path], path, body, conditions or infos, where=f"{where}.{path}"))
         except StudyError as error:
             lines.extend(error.lines)
     if lines:

@@ -1,0 +1,71 @@
+"""Shared fixtures: the toy plug-in, the folder of real data, one Ray session for all integration tests."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PLUGINS = Path(__file__).parent / "plugins"
+# workers and command-line subprocesses find the plug-in as well
+os.environ["PYTHONPATH"] = os.pathsep.join([str(PLUGINS), *filter(None, [os.environ.get("PYTHONPATH")])])
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+sys.path.insert(0, str(PLUGINS))
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """Folder of real annotations, features and clips."""
+    folder = os.environ.get("TADTUNE_TEST_DATA")
+    if not folder:
+        pytest.skip("needs real data: set TADTUNE_TEST_DATA to their folder")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[Any]:
+    """One local Ray for all tests that need one."""
+    from tadtune.run.session import ray_session
+
+    with ray_session("local", dashboard=True) as resources:
+        yield resources
+
+
+@pytest.fixture
+def toy_sweep() -> dict[str, Any]:
+    """A sweep over the toy detector, as a study file holds it."""
+    return {
+        "study": "toy/sweep",
+        "kind": "sweep",
+        "trainable": "toy",
+        "detector": "toy",
+        "dataset": "toy",
+        "protocol": "toy",
+        "space": {"detector.x": "auto", "detector.y": "auto"},
+        "budget": {"trials": 8},
+    }
+
+
+@pytest.fixture
+def toy_ablation() -> dict[str, Any]:
+    """An ablation of the toy detector, as a study file holds it."""
+    return {
+        "study": "toy/ablation",
+        "kind": "ablation",
+        "trainable": "toy",
+        "detector": "toy",
+        "dataset": "toy",
+        "protocol": "toy",
+        "paper": "kt_mgfn",
+        "table": "table_5",
+        "seeds": [0, 1, 2],
+        "baseline": "base",
+        "rows": {
+            "base": {"set": {"detector.x": 0.8}, "paper_row": "baseline"},
+            "good": {"set": {"detector.x": 0.3}, "paper_row": "full"},
+        },
+    }

@@ -1,0 +1,40 @@
+"""The papers' tables as data: readable, and equal where the papers say so."""
+
+from __future__ import annotations
+
+import pytest
+
+from tadtune.spec.errors import StudyError
+from tadtune.spec.tables import find_table, metric_name, paper_tables, papers
+
+
+def test_five_papers() -> None:
+    assert papers() == ["clean_net", "kt_mgfn", "sp_tad", "ssdet", "three_birds"]
+
+
+@pytest.mark.parametrize("paper", ["clean_net", "kt_mgfn", "sp_tad", "ssdet", "three_birds"])
+def test_values_are_percentages_or_speeds(paper: str) -> None:
+    for table in paper_tables(paper).values():
+        for row in table.rows.values():
+            speeds = {name for name in row.values if "fps" in name}
+            assert all(0 <= v <= 100 for name, v in row.values.items() if name not in speeds), (table.key, row.key)
+
+
+def test_equalities_between_tables_of_kt_mgfn() -> None:
+    main = find_table("kt_mgfn", "table_3").rows["kt_mgfn_unt"].values
+    assert main == find_table("kt_mgfn", "table_6").rows["two"].values
+    for table, row in (("table_5", "full"), ("table_7", "end2end"), ("table_8", "c7")):
+        assert find_table("kt_mgfn", table).rows[row].values["map_tiou_0.50"] == main["map_tiou_0.50"] == 22.7
+
+
+def test_both_ways_of_naming_columns_give_the_same_metrics() -> None:
+    assert metric_name("0.5") == metric_name("map_tiou_0.50") == "map_tiou_0.50"
+    assert metric_name("avg_0.5:0.05:0.95") == metric_name("avg") == "avg_map"
+    assert find_table("three_birds", "table1").rows["t1.baseline"].values["map_tiou_0.50"] == 28.9
+
+
+def test_unknown_paper_and_table() -> None:
+    with pytest.raises(StudyError, match="Did you mean 'kt_mgfn'"):
+        paper_tables("kt_mfgn")
+    with pytest.raises(StudyError, match="Did you mean 'table_5'"):
+        find_table("kt_mgfn", "tabel_5")
