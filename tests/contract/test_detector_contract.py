@@ -1,0 +1,133 @@
+"""What every detector must hold, whoever ships it."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from dataclasses import fields, is_dataclass
+from importlib.metadata import entry_points
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tadtune.spec.fields import field_infos
+from trainables.contracts import as_module
+from trainables.records import VIEWS, Batch, RawOutput, SegmentTargets
+
+POINTS = [p for p in entry_points(group="tadtune.detectors") if p.value.startswith("trainables.")]
+
+
+@pytest.fixture(params=POINTS, ids=lambda p: p.name)
+def config(request: pytest.FixtureRequest) -> Any:
+    return request.param.load()()
+
+
+def _batch(config: Any) -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    full = config.supervision == "segments"
+    return Batch(
+        video_ids=("a", "b"),
+        valid_mask=torch.arange(32).expand(2, 32) < torch.tensor([[32], [25]]),
+        seconds_per_sample=torch.full((2,), 0.5, dtype=torch.float64),
+        start_s=torch.zeros(2, dtype=torch.float64),
+        video_labels=torch.eye(2, 3),
+        feats=torch.randn(2, 8, 32, generator=generator),
+        segments=tuple(SegmentTargets(torch.tensor([[3.0, 9.0]]), torch.tensor([i])) for i in range(2))
+        if full
+        else None,
+    )
+
+
+def _build(config: Any) -> Any:
+    torch.manual_seed(0)
+    return config.build(feat_dim=8, num_classes=3)
+
+
+@pytest.mark.parametrize("point", POINTS, ids=lambda p: p.name)
+def test_configurations_load_without_torch(point: Any) -> None:
+    code = f"import {point.module}, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("point", POINTS, ids=lambda p: p.name)
+def test_configurations_say_what_they_are(point: Any) -> None:
+    cls = point.load()
+    assert is_dataclass(cls)
+    assert cls.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    assert cls.key == point.name
+    assert cls.supervision in ("none", "video_labels", "segments")
+    assert set(cls.views) <= set(VIEWS)
+    assert fields(cls)
+    for path, info in field_infos(cls).items():
+        assert info.doc, f"{path} says nothing"
+        assert info.source, f"{path} has no source"
+        assert info.acts in ("training", "inference")
+        if info.search is not None:
+            low, high = info.search
+            assert low < high, path
+            assert info.default is None or low <= info.default <= high, f"{path}: default outside its search range"
+            assert not info.log or low > 0, path
+        if info.choices is not None:
+            assert info.default in info.choices, f"{path}: default is no choice"
+
+
+def test_outputs_offer_the_views_that_are_declared(config: Any) -> None:
+    model = _build(config).train()
+    outputs = model(_batch(config))
+    for view in VIEWS:
+        assert (getattr(outputs, view) is not None) == (view in config.views), view
+    if outputs.feats is not None:
+        assert outputs.feats.shape[0] == 2
+        assert outputs.feats.shape[2] == outputs.valid_mask.shape[1]
+    for name, tensor in outputs.raw.items():
+        assert tensor.shape[0] == 2, name
+        assert not tensor.requires_grad, f"{name} keeps the graph alive"
+
+
+def test_losses_are_those_of_the_phases(config: Any) -> None:
+    data = _batch(config)
+    for phase in config.phases():
+        model = _build(config).train()
+        losses = model.losses(model(data), data, tuple(phase.loss_weights))
+        assert losses.keys() == phase.loss_weights.keys()
+        assert all(value.dim() == 0 and torch.isfinite(value) for value in losses.values())
+        names = [name for name, _ in as_module(model).named_parameters()]
+        for prefix in (*phase.frozen, *phase.lr_multipliers):
+            assert any(name.startswith(prefix) for name in names), prefix
+    with pytest.raises(ValueError, match="no loss"):
+        model.losses(model(data), data, ("no_such_loss",))
+
+
+def test_the_same_seed_gives_the_same_network(config: Any) -> None:
+    a, b = (_build(config).state_dict() for _ in range(2))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_weights_load_safely(config: Any) -> None:
+    model = _build(config)
+    stream = io.BytesIO()
+    torch.save(model.state_dict(), stream)
+    stream.seek(0)
+    model.load_state_dict(torch.load(stream, weights_only=True))
+
+
+def test_detection_is_deterministic_and_names_every_video(config: Any) -> None:
+    model = _build(config).eval()
+    with torch.no_grad():
+        outputs = model(_batch(config))
+    raw = [
+        RawOutput(v, 0.0, 0.5, int(n), 16.0, {name: t[i] for name, t in outputs.raw.items()})
+        for i, (v, n) in enumerate(zip(("a", "b"), (32, 25), strict=True))
+    ]
+    first, second = model.detect(raw, config), model.detect(raw, config)
+    assert first.video_ids == ("a", "b")
+    assert np.array_equal(first.segments_s, second.segments_s)
+    assert np.array_equal(first.scores, second.scores)
+    assert first.segments_s.dtype == first.scores.dtype == np.float64
+    assert (first.segments_s[:, 1] > first.segments_s[:, 0]).all()
+    assert first.segments_s.min() >= 0
+    assert first.segments_s.max() <= 16.0
+    assert first.labels.max() < 3
