@@ -20,7 +20,9 @@ PAPER = {"paper": "kt_mgfn", "table": "table_5"}  # map_tiou_0.50: 13.8, 15.4, 2
 
 def _videos(mean, seed, num_videos=40):
     rng = np.random.default_rng(9)  # the same videos are hard for every row
-    return np.clip(mean + rng.normal(0, 0.1, num_videos) + np.random.default_rng(seed).normal(0, 0.01, num_videos), 0, 1)
+    return np.clip(
+        mean + rng.normal(0, 0.1, num_videos) + np.random.default_rng(seed).normal(0, 0.01, num_videos), 0, 1
+    )
 
 
 def _run(folder, study, means):
@@ -165,7 +167,11 @@ def test_other_test_videos_are_not_paired(folder):
 
 @pytest.mark.parametrize(
     ("changed", "what"),
-    [({"code": "e" * 64}, "code"), ({"data": "e" * 64}, "data"), ({"versions": {"torch": "2.9.0"}}, "library versions")],
+    [
+        ({"code": "e" * 64}, "code"),
+        ({"data": "e" * 64}, "data"),
+        ({"versions": {"torch": "2.9.0"}}, "library versions"),
+    ],
 )
 def test_trials_of_different_origin_are_warned_about(folder, changed, what):
     study = make_ablation(ROWS)
@@ -199,7 +205,11 @@ def test_tuned_values_are_shown_beside_the_untuned(folder):
         finish(folder, trial, values)
     data = collect(study, folder)
     assert data.splits == ("test", "test_tuned")
-    assert [row.ours for row in ablation_table(data, "test_tuned", "avg_map")] == ["41.0 ± 2.5", "41.0 ± 2.5", "51.0 ± 2.5"]
+    assert [row.ours for row in ablation_table(data, "test_tuned", "avg_map")] == [
+        "41.0 ± 2.5",
+        "41.0 ± 2.5",
+        "51.0 ± 2.5",
+    ]
 
 
 def test_deviations_from_the_papers_setting(folder):

@@ -24,7 +24,11 @@ def _points(num):
     points = [({}, 0.40)]
     for _ in range(num - 1):
         blocks = int(rng.integers(1, 5))
-        values = {"detector.blocks": blocks, "detector.x": float(10 ** rng.uniform(-2, 0)), "detector.mode": "attention"}
+        values = {
+            "detector.blocks": blocks,
+            "detector.x": float(10 ** rng.uniform(-2, 0)),
+            "detector.mode": "attention",
+        }
         points.append((values, 0.30 + 0.05 * blocks))
     return points
 
