@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from tadtune.report.ablation import ablation_statistics
-from tadtune.spec.study import Row, Study
+from typing import Any
+
+from tadtune.report.ablation import collect_ablation
+from tadtune.report.data import RowReport
+from tadtune.spec.combination import build_configs
+from tadtune.spec.study import Study
 from tadtune.spec.tables import PaperRow, PaperTable, find_table
 from tadtune.track.mlflow_store import Summary
-from tadtune.track.statistics import RowStatistics
 from tadtune.track.study_folder import StudyFolder
 
 
@@ -19,24 +22,31 @@ def summary_runs(study: Study, folder: StudyFolder) -> list[Summary]:
     summaries = []
     table = None if study.paper is None or study.table is None else find_table(study.paper, study.table)
     if study.ablation is not None:
-        statistics = ablation_statistics(study, folder)
-        summaries += [_aggregate(study, row, statistics[row.key]) for row in study.ablation.rows]
+        protocol: Any = build_configs(study.parts, study.values).protocol
+        rows = collect_ablation(study, folder, table, protocol.metric_names())[0].rows
+        summaries += [_aggregate(study, row) for row in rows]
     if table is not None:
         bound = {row.paper_row for row in study.ablation.rows} if study.ablation is not None else set()
         summaries += [_reference(table, row) for row in table.rows.values() if row.own or row.key in bound]
     return [summary for summary in summaries if summary.metrics]
 
 
-def _aggregate(study: Study, row: Row, statistics: RowStatistics) -> Summary:
+def _aggregate(study: Study, report: RowReport) -> Summary:
+    """Mean, standard deviation and interval of every metric, and the difference to the baseline beside the paper's."""
+    row, statistics = report.row, report.statistics
     metrics: dict[str, float] = {}
     for name, values in statistics.metrics.items():
         metrics[name] = values.mean
         if values.sd is not None and values.interval is not None:
-            metrics |= {
-                f"{name}_sd": values.sd,
-                f"{name}_low": values.interval.low,
-                f"{name}_high": values.interval.high,
-            }
+            metrics[f"{name}_sd"] = values.sd
+            metrics |= {f"{name}_low": values.interval.low, f"{name}_high": values.interval.high}
+    for name, difference in report.differences.items():
+        metrics[f"{name}_difference"] = difference.mean
+        if difference.interval is not None:
+            metrics[f"{name}_difference_low"] = difference.interval.low
+            metrics[f"{name}_difference_high"] = difference.interval.high
+        if difference.paper is not None:
+            metrics[f"{name}_paper_difference"] = difference.paper
     tags = {
         "paper": study.paper or "",
         "table": study.table or "",

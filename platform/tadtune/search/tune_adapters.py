@@ -105,12 +105,12 @@ class SourceScheduler(_Unsaved, FIFOScheduler):  # type: ignore[misc, unused-ign
         super().__init__()
         self._searcher = searcher
         self._source = source
-        self._metric = metric
+        self._reported = metric  # Tune would demand a `_metric` in every report, failures included
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: Mapping[str, Any]) -> str:
         """Continue or stop."""
         own_id = trial.config["trial_id"]
-        value = result.get(self._metric)
+        value = result.get(self._reported)
         last = result.get("epoch", 0) >= result.get("num_epochs", 0)
         if value is not None and not last and self._source.should_stop(own_id, int(result["epoch"]), float(value)):
             self._searcher.pruned.add(own_id)

@@ -1,0 +1,5 @@
+"""``python -m tadtune``."""
+
+from tadtune.cli import main
+
+main()

@@ -1,0 +1,194 @@
+"""Studies on a real Ray cluster: run, extend, refuse, reuse."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from toy_runs import Sandbox
+
+from tadtune.conclusion import conclude
+from tadtune.run.engine import Outcome, Settings, run_study
+from tadtune.spec.errors import StudyError
+from tadtune.spec.parse import parse_study
+from tadtune.track.study_folder import StudyFolder
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "toy.log"
+
+
+class Here:
+    """Runs studies in this process, on the session's cluster."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.output = io.StringIO()
+
+    def run(self, raw: dict[str, Any]) -> Outcome:
+        console = Console(file=self.output, width=200)
+        settings = Settings(self.root / "runs", self.root / "data")
+        return run_study(parse_study(raw), settings, console, conclude)
+
+    def sandbox(self, raw: dict[str, Any]) -> Sandbox:
+        return Sandbox(self.root, raw)
+
+
+@pytest.fixture
+def here(tmp_path: Path, ray_cluster: Any) -> Here:
+    return Here(tmp_path)
+
+
+def test_a_sweep_from_start_to_report(here: Here, toy_sweep: dict[str, Any]) -> None:
+    raw = {**toy_sweep, "space": {**toy_sweep["space"], "detector.cut": "auto"}, "inference": {"trials": 10}}
+    outcome = here.run(raw)
+    assert (outcome.counts["complete"], outcome.ran, outcome.unsent) == (8, 8, "")
+    here.sandbox(raw).check_nothing_lost_or_doubled(8)
+    assert (outcome.folder.report / "report.html").stat().st_size > 1000
+    best = max(r.result().objective for r in outcome.folder.records().values())  # type: ignore[union-attr, type-var]
+    start = next(r for r in outcome.folder.records().values() if r.trial().config["detector.x"] == 0.8)  # type: ignore[union-attr]
+    assert best > start.result().objective  # type: ignore[union-attr, operator]
+
+
+def test_the_same_command_again_runs_nothing(here: Here, toy_sweep: dict[str, Any]) -> None:
+    here.run(toy_sweep)
+    assert here.run(toy_sweep).ran == 0
+    here.sandbox(toy_sweep).check_nothing_lost_or_doubled(8)
+
+
+def test_a_larger_budget_extends(here: Here, toy_sweep: dict[str, Any]) -> None:
+    here.run({**toy_sweep, "budget": {"trials": 3}})
+    outcome = here.run({**toy_sweep, "budget": {"trials": 6}})
+    assert (outcome.ran, outcome.counts["complete"]) == (3, 6)
+    here.sandbox(toy_sweep).check_nothing_lost_or_doubled(6)
+
+
+def test_an_incompatible_change_is_refused_and_nothing_is_touched(here: Here, toy_sweep: dict[str, Any]) -> None:
+    small = {**toy_sweep, "budget": {"trials": 2}}
+    folder = here.run(small).folder
+    before = {p: p.read_bytes() for p in folder.path.rglob("*.json")}
+    with pytest.raises(StudyError, match=r"config.detector.epochs: was 3, is now 4"):
+        here.run({**small, "set": {"detector.epochs": 4}})
+    assert {p: p.read_bytes() for p in folder.path.rglob("*.json")} == before
+
+
+def test_an_ablation_with_aggregate_and_reference_runs(here: Here, toy_ablation: dict[str, Any]) -> None:
+    assert here.run(toy_ablation).ran == 6
+    runs = here.sandbox(toy_ablation).mlflow_runs()
+    assert {r.info.run_name for r in runs["aggregate"]} == {"base (mean of seeds)", "good (mean of seeds)"}
+    references = {r.data.tags["row"]: r.data.metrics for r in runs["reference"]}
+    assert references["baseline"] == {"test/map_tiou_0.50": 0.138}
+    good = next(r for r in runs["aggregate"] if r.data.tags["row"] == "good")
+    values = [0.9 - 0.1 - 0.2 * 0.04 + 0.001 * seed - 0.01 for seed in (0, 1, 2)]
+    assert good.data.metrics["test/map_tiou_0.50"] == pytest.approx(sum(values) / 3)
+    assert good.data.metrics["test/map_tiou_0.50_difference"] == pytest.approx(0.25)
+    assert good.data.metrics["test/map_tiou_0.50_paper_difference"] == pytest.approx(0.089)
+
+
+def test_more_seeds_and_rows_extend_an_ablation(here: Here, toy_ablation: dict[str, Any]) -> None:
+    here.run(toy_ablation)
+    rows = {**toy_ablation["rows"], "third": {"set": {"detector.y": 2}}}
+    outcome = here.run({**toy_ablation, "seeds": [0, 1, 2, 3], "rows": rows})
+    assert outcome.ran == 3 * 4 - 6
+    here.sandbox(toy_ablation).check_nothing_lost_or_doubled(12)
+
+
+def test_a_trial_of_another_study_is_not_run_again(here: Here, toy_ablation: dict[str, Any]) -> None:
+    here.run(toy_ablation)
+    other = {**toy_ablation, "study": "toy/other"}
+    other["rows"] = {"good": toy_ablation["rows"]["good"], "new": {"set": {"detector.x": 0.5}}}
+    other["baseline"] = "new"
+    outcome = here.run(other)
+    assert outcome.counts["complete"] == 6
+    records = outcome.folder.records()
+    assert len(records) == 6
+    first = StudyFolder(here.root / "runs", "toy__ablation").records()
+    shared = records.keys() & first.keys()
+    assert len(shared) == 3
+    assert all(records[i].result() == first[i].result() for i in shared)
+
+
+def test_failures_are_reported_and_run_again_by_the_same_command(here: Here, toy_ablation: dict[str, Any]) -> None:
+    rows = {"base": {}, "broken": {"set": {"detector.fail": "raise"}}}
+    raw = {**toy_ablation, "rows": rows, "seeds": [0]}
+    outcome = here.run(raw)
+    assert (outcome.counts["complete"], outcome.counts["failed"]) == (1, 1)
+    assert "planted failure" in here.output.getvalue()
+    failed = [r for r in outcome.folder.records().values() if r.result().status == "failed"]  # type: ignore[union-attr]
+    assert len(failed) == 1
+    runs = here.sandbox(raw).mlflow_runs()
+    assert sorted(r.info.status for r in runs["trial"]) == ["FAILED", "FINISHED"]
+    assert [r.data.tags["row"] for r in runs["aggregate"]] == ["base"]
+    assert here.run(raw).counts["failed"] == 1
+
+
+def test_pruned_trials_are_told_apart(here: Here, toy_sweep: dict[str, Any]) -> None:
+    raw = {
+        **toy_sweep,
+        "set": {"detector.epochs": 5},
+        "budget": {"trials": 14},
+        "pruner": {"name": "median", "n_startup_trials": 3, "n_warmup_steps": 0},
+        "resources": {"max_concurrent": 1},
+    }
+    outcome = here.run(raw)
+    assert outcome.counts["pruned"] > 0
+    assert outcome.counts["complete"] + outcome.counts["pruned"] == 14
+    sandbox = here.sandbox(raw)
+    sandbox.check_nothing_lost_or_doubled(14)
+    assert sandbox.optuna_states()["PRUNED"] == outcome.counts["pruned"]
+    for record in outcome.folder.records().values():
+        result = record.result()
+        assert result is not None
+        if result.status == "pruned":
+            assert not any(name.startswith("test") for name in result.metrics)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"set": {"dataset.missing": True}}, "data: .*make it with `tadtune data build toy`"),
+        ({"resources": {"cpus": 500}}, "resources: one trial needs 500 CPU, the cluster has"),
+        ({"resources": {"gpus": 4}}, "resources: one trial needs 4 GPU"),
+        ({"resources": {"workers": 1, "cpus": 50}}, "resources: one trial needs 51 CPU"),
+        ({"resources": {"max_concurrent": 900}}, "resources.max_concurrent: 900 trials at a time"),
+        ({"sampler": {"name": "tpe", "startup": 3}}, "sampler 'tpe': Optuna's TPESampler refuses its options"),
+    ],
+)
+def test_preflight_says_what_does_not_fit(
+    here: Here, toy_sweep: dict[str, Any], changes: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(StudyError, match=complaint):
+        here.run({**toy_sweep, **changes})
+    assert not StudyFolder(here.root / "runs", "toy__sweep").records()
+
+
+def test_data_that_changed_under_a_study_are_noticed(
+    here: Here, toy_sweep: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = {**toy_sweep, "budget": {"trials": 1}}
+    here.run(small)
+    monkeypatch.setenv("TOY_DATA_DIGEST", "b")
+    with pytest.raises(StudyError, match="was run on data toy-1-a, now they are toy-1-b"):
+        here.run({**small, "budget": {"trials": 2}})
+
+
+def test_one_ray_train_worker_gives_the_same_numbers(tmp_path: Path, toy_ablation: dict[str, Any]) -> None:
+    metrics = []
+    for workers in (0, 1):
+        root = tmp_path / str(workers)  # a storage each, or the finished trials would simply be taken over
+        root.mkdir()
+        resources = {"workers": workers, "max_concurrent": 1}
+        sandbox = Sandbox(root, {**toy_ablation, "seeds": [0], "resources": resources})
+        code, output = sandbox.run(timeout_s=240)
+        assert code == 0, output
+        sandbox.check_nothing_lost_or_doubled(2)
+        records = sorted((sandbox.folder / "trials").iterdir())
+        metrics.append([(r.name, json.loads((r / "result.json").read_text())["metrics"]) for r in records])
+    assert metrics[0] == metrics[1]

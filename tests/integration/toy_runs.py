@@ -1,0 +1,128 @@
+"""Helpers of the integration tests: the command line as a person runs it, and what it left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from mlflow import MlflowClient
+
+from tadtune.track.record import TrialRecord
+
+
+class Sandbox:
+    """A storage folder, a study file, and ``tadtune`` in processes of its own.
+
+    Args:
+        root: an empty folder.
+        raw: the study, as its file holds it.
+        tracking_uri: MLflow's address, None = the file in the storage.
+    """
+
+    def __init__(self, root: Path, raw: dict[str, Any], tracking_uri: str | None = None) -> None:
+        self.root = root
+        self.storage = root / "runs"
+        self.log = root / "toy.log"
+        self.file = root / "study.yaml"
+        self.tracking_uri = tracking_uri
+        self.write(raw)
+
+    def write(self, raw: dict[str, Any]) -> None:
+        self.raw = raw
+        self.file.write_text(yaml.safe_dump(raw))
+
+    @property
+    def folder(self) -> Path:
+        return self.storage / self.raw["study"].replace("/", "__")
+
+    def start(self) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "tadtune", "run", str(self.file), "--storage", str(self.storage)]
+        command += ["--data", str(self.root / "data")]
+        command += ["--tracking-uri", self.tracking_uri] if self.tracking_uri else []
+        environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+        return subprocess.Popen(
+            command,
+            env={**environment, "TOY_LOG": str(self.log), "COLUMNS": "200"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, timeout_s: float = 120.0) -> tuple[int, str]:
+        process = self.start()
+        output, _ = process.communicate(timeout=timeout_s)
+        return process.returncode, output
+
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
+
+    def repeated(self) -> dict[tuple[Any, ...], int]:
+        """Epochs and test scorings that happened more than once."""
+        keys = Counter((e["event"], e["x"], e["y"], e["seed"], e["epoch"]) for e in self.events())
+        return {key: count for key, count in keys.items() if count > 1}
+
+    def results(self) -> dict[str, str]:
+        """Trial id -> status of every finished trial."""
+        records = {p.name: TrialRecord(p).result() for p in (self.folder / "trials").iterdir()}
+        return {i: r.status for i, r in records.items() if r is not None}
+
+    def optuna_states(self) -> Counter[str]:
+        import optuna
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+
+        storage = JournalStorage(JournalFileBackend(str(self.folder / "optuna.journal")))
+        (name,) = optuna.get_all_study_names(storage)
+        return Counter(t.state.name for t in optuna.load_study(study_name=name, storage=storage).trials)
+
+    def mlflow_runs(self) -> dict[str, list[Any]]:
+        """Kind -> runs of the study."""
+        client = MlflowClient(tracking_uri=self.tracking_uri or f"sqlite:///{self.storage / 'mlflow.db'}")
+        experiment = client.get_experiment_by_name(self.raw["study"])
+        found: dict[str, list[Any]] = {}
+        for run in client.search_runs([experiment.experiment_id], max_results=1000) if experiment else []:
+            found.setdefault(run.data.tags["tadtune.kind"], []).append(run)
+        return found
+
+    def check_nothing_lost_or_doubled(self, trials: int) -> None:
+        """Every trial once: in the records, in MLflow, in the sampler's memory."""
+        results = self.results()
+        assert len(results) == trials
+        assert set(results.values()) <= {"complete", "pruned"}
+        runs = self.mlflow_runs()
+        assert sorted(r.data.tags["tadtune.trial_id"] for r in runs["trial"]) == sorted(results)
+        assert {r.info.status for r in runs["trial"]} <= {"FINISHED", "KILLED"}
+        launches = {r.info.run_id for r in runs["launch"]}
+        assert all(r.data.tags["mlflow.parentRunId"] in launches for r in runs["trial"])
+        assert "RUNNING" not in {r.info.status for r in runs["launch"]}
+        if (self.folder / "optuna.journal").exists():
+            states = self.optuna_states()
+            assert not {"RUNNING", "WAITING"} & set(states)
+            assert states["COMPLETE"] + states["PRUNED"] >= trials
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
+    """Wait for something to become true.
+
+    Raises:
+        TimeoutError: it did not.
+    """
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError("it did not happen in time")
+        time.sleep(0.05)
+
+
+def worker_pids(sandbox: Sandbox) -> list[int]:
+    """Processes that trained an epoch and are still there."""
+    pids = {event["pid"] for event in sandbox.events()}
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
