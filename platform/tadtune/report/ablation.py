@@ -123,9 +123,14 @@ def _problems(samples: Mapping[str, Mapping[int, Sample]]) -> list[str]:
             if sample.problem:
                 where.setdefault(sample.problem, []).append(f"{row} seed {seed}")
     return [
-        f"Not resampled over videos, intervals are over seeds only ({problem}): {', '.join(trials)}."
+        f"Not resampled over videos, intervals are over seeds only ({problem}): {_listed(trials)}."
         for problem, trials in where.items()
     ]
+
+
+def _listed(names: list[str], most: int = 4) -> str:
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _ranks(rows: list[RowReport]) -> dict[str, RankAgreement]:

@@ -62,7 +62,7 @@ def _ablation(data: ReportData, ablation: AblationReport) -> str:
     contrary = sum(bool(g.excludes_zero) for g in printed if not g.sign_agrees)
     text = (
         f"{len(agreeing)} of {count(len(printed), 'difference')} in {title} to '{ablation.baseline}' "
-        f"{'has' if len(agreeing) == 1 else 'have'} the paper's sign, {_clear(clear, len(agreeing), _chance(printed))}"
+        f"{'has' if len(agreeing) == 1 else 'have'} the paper's sign{_clear(clear, len(agreeing), _chance(printed))}"
     )
     if contrary:
         text += f"; {contrary} {'is' if contrary == 1 else 'are'} clearly opposite"
@@ -74,8 +74,12 @@ def _ablation(data: ReportData, ablation: AblationReport) -> str:
 
 
 def _clear(number: int, of: int, chance: str) -> str:
+    if of == 0:
+        return ""
+    if of == 1:
+        return f", by {'more' if number else 'no more'} than {chance}"
     shown = "none" if number == 0 else "all" if number == of else str(number)
-    return f"{shown} of them by more than {chance}"
+    return f", {shown} of them by more than {chance}"
 
 
 def _chance(gaps: Iterable[Difference]) -> str:

@@ -74,7 +74,7 @@ def _headline(study: Study, ablation: AblationReport | None, metrics: tuple[str,
 def _shown(
     folder: StudyFolder, ablation: AblationReport | None, sweep: SweepReport | None, headline: str
 ) -> dict[str, list[TrialRecord]]:
-    """Label -> complete trials of the configurations whose classes and videos are shown: the reference, the best."""
+    """Label -> complete trials of what is shown in detail: the reference, and the best of the others."""
     if sweep is not None:
         found = {"starting point": sweep.start, "best trial": sweep.best if sweep.best is not sweep.start else None}
         return {label: [folder.record(trial.id)] for label, trial in found.items() if trial is not None}
@@ -82,9 +82,9 @@ def _shown(
     means = {
         row.row.key: row.statistics.metrics[f"test/{headline}"].mean
         for row in ablation.rows
-        if f"test/{headline}" in row.statistics.metrics
+        if row.row.key != ablation.baseline and f"test/{headline}" in row.statistics.metrics
     }
-    keys = {ablation.baseline, max(means, key=lambda key: means[key])} if means else set()
+    keys = {ablation.baseline, max(means, key=lambda key: means[key], default="")}
     return {
         row.row.key: [folder.record(row.trial_ids[seed]) for seed in row.statistics.finished]
         for row in ablation.rows

@@ -95,7 +95,7 @@ def importance_figure(sweep: SweepReport) -> Figure | None:
         "y": list(range(len(shares))),
         "marker": {"color": BLUE},
         "text": [f"{100 * share:.0f} %" for share in shares.values()],
-        "textposition": "auto",
+        "textposition": "outside",
         "hovertext": [escaped(path) for path in shares],
         "hoverinfo": "text",
     }
@@ -109,7 +109,7 @@ def importance_figure(sweep: SweepReport) -> Figure | None:
         70 + 34 * len(shares),
         spec(
             [bars],
-            xaxis={"title": {"text": "share, %"}, "rangemode": "tozero"},
+            xaxis={"title": {"text": "share, %"}, "range": [0, 118 * max(shares.values())]},
             yaxis=lanes([path.split(".", 1)[-1] for path in shares]),
         ),
     )

@@ -20,6 +20,7 @@ from tadtune.track.record import Result
 CONFIDENCE = 0.95
 RESAMPLES = 1000
 BOOTSTRAP_SEED = 0
+_NORMAL_975 = 1.959964  # quantile of the normal distribution
 
 FloatArray = npt.NDArray[np.float64]
 State = Literal["complete", "pruned", "failed", "missing"]
@@ -285,5 +286,5 @@ def study_noise(rows: Mapping[str, RowStatistics], metric: str, seeds: int) -> N
         {key: list(row.metrics[metric].values.values()) for key, row in rows.items() if metric in row.metrics}
     )
     smallest = detectable_difference(noise.sd, seeds)
-    by_chance = 1.959964 * math.sqrt(2) * noise.sd
+    by_chance = _NORMAL_975 * math.sqrt(2) * noise.sd
     return Noise(noise.sd, noise.source, seeds, smallest if math.isfinite(smallest) else None, by_chance)

@@ -76,7 +76,7 @@ class LabProtocol:
 
 
 def install(patch: Callable[[object, str, Any], None], **others: Any) -> None:
-    """Make the lab's parts (and ``others``, by name) the ones that are found, ``patch`` being ``monkeypatch.setattr``."""
+    """Make the lab's parts and ``others``, by name, the ones that are found; ``patch`` is ``monkeypatch.setattr``."""
     parts = {"lab_detector": LabDetector, "lab_data": LabData, "lab_protocol": LabProtocol, **others}
     patch(components, "load", lambda kind, name: parts[name])
 

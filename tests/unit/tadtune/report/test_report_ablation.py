@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
-from report_studies import PARTS, LabProtocol, finish, finish_with_videos, make_ablation, planned
+from report_studies import PARTS, LabData, LabProtocol, finish, finish_with_videos, install, make_ablation, planned
 
+from tadtune.report.ablation_figures import ablation_figures
 from tadtune.report.answer import answer, data_notice, noise_sentence
 from tadtune.report.collect import collect
 from tadtune.report.resampling import resample_trial
 from tadtune.report.table import ablation_table
+from tadtune.spec.space import Parameter
+from tadtune.spec.study import InferenceSearch, Metric
+from tadtune.spec.tables import find_table
 from tadtune.track.statistics import video_weights
 
 ROWS = {
@@ -52,8 +58,8 @@ def test_answer_counts_signs_and_order(folder):
     study = make_ablation(ROWS, **PAPER)
     _run(folder, study, {"baseline": 0.40, "mdcm": 0.30, "full": 0.50})
     assert answer(collect(study, folder)) == (
-        "On lab_data data, 1 of 2 differences in mAP@0.50 to 'baseline' has the paper's sign, all of them by more than "
-        "chance explains; 1 is clearly opposite; 2 of 3 pairs of finished rows stand in the paper's order "
+        "On lab_data data, 1 of 2 differences in mAP@0.50 to 'baseline' has the paper's sign, by more than chance "
+        "explains; 1 is clearly opposite; 2 of 3 pairs of finished rows stand in the paper's order "
         "(Kendall's tau-b 0.33)."
     )
 
@@ -76,15 +82,13 @@ def test_other_data_are_never_a_reproduction(folder):
 
 
 def test_same_data_are_said_to_be(folder, monkeypatch):
-    import dataclasses
-
-    from report_studies import LabData, install
-
     install(monkeypatch.setattr, thumos14=LabData)
     study = make_ablation(ROWS, parts=dataclasses.replace(PARTS, dataset="thumos14"), **PAPER)
     _run(folder, study, {"baseline": 0.30, "mdcm": 0.35, "full": 0.45})
     data = collect(study, folder)
     assert data.setting.same_data
+    _, seeds = ablation_figures(data, data.ablation)
+    assert seeds.spec["data"][2]["x"] == pytest.approx([13.8, 15.4, 22.7])
     assert data_notice(data) == "Measured on thumos14, the data set of the paper's Table V."
     assert answer(data).startswith("2 of 2 differences")
 
@@ -194,9 +198,6 @@ def test_rows_of_equal_settings_share_their_trials(folder):
 
 
 def test_tuned_values_are_shown_beside_the_untuned(folder):
-    from tadtune.spec.space import Parameter
-    from tadtune.spec.study import InferenceSearch
-
     space = (Parameter("detector.nms", "float", 0.1, 0.9, acts="inference"),)
     study = make_ablation(ROWS, inference=InferenceSearch(space, 5))
     for (row, seed), trial in planned(study).items():
@@ -233,8 +234,8 @@ def test_metrics_the_protocol_does_not_measure_are_named(folder):
 
 def test_noise_sentence_names_what_the_seeds_can_find(folder):
     study = make_ablation(ROWS)
-    for (row, seed), trial in planned(study).items():
-        finish(folder, trial, {"test/avg_map": 0.3 + seed / 100})
+    for trial in planned(study).values():
+        finish(folder, trial, {"test/avg_map": 0.3 + trial.seed / 100})
     assert noise_sentence(collect(study, folder)) == (
         "Seeds of one configuration differ by 1.00 points (standard deviation of 9 finished trials of this study): "
         "3 seeds per row find true differences of 3.07 points and more (80 % power, 5 % level)."
@@ -251,3 +252,23 @@ def test_resampling_uses_the_shared_weights(folder):
     expected = video_weights(40) @ videos / 40
     assert sample.metrics["test/avg_map"] == pytest.approx(expected)
     assert sample.videos == ("d" * 64, 40)
+
+
+def test_tuned_matches_give_the_tuned_metrics(folder):
+    trial = planned(make_ablation(ROWS))["full", 0]
+    videos = _videos(0.4, 0)
+    finish_with_videos(folder, trial, videos, split="test_tuned")
+    record = folder.record(trial.id)
+    metrics = resample_trial(record, record.result(), LabProtocol()).metrics
+    assert metrics.keys() == {"test_tuned/map_tiou_0.50", "test_tuned/avg_map"}
+    assert metrics["test_tuned/avg_map"] == pytest.approx(video_weights(40) @ videos / 40)
+
+
+@pytest.mark.parametrize(
+    ("name", "headline"), [("avg_map", "avg_map"), ("map_tiou_0.50", "map_tiou_0.50"), ("ar_an_100", "map_tiou_0.50")]
+)
+def test_headline_is_the_studys_metric_where_the_paper_prints_it(folder, name, headline):
+    rows = find_table("sp_tad", "table1").rows.values()
+    key = next(row.key for row in rows if {"avg_map", "map_tiou_0.50"} <= row.values.keys())
+    study = make_ablation({"a": ({}, key)}, paper="sp_tad", table="table1", metric=Metric(name, "max"))
+    assert collect(study, folder).headline == headline

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -49,11 +50,12 @@ def test_a_killed_writer_leaves_the_old_or_the_new_file(tmp_path: Path) -> None:
     for _ in range(5):
         writer = multiprocessing.Process(target=_write_forever, args=(path,))
         writer.start()
-        time.sleep(0.15)
+        deadline = time.monotonic() + 30
+        while not path.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.1)
         os.kill(writer.pid or 0, signal.SIGKILL)
         writer.join()
-        import json
-
         assert len(json.loads(path.read_text())["filler"]) == 20_000
 
 
