@@ -32,9 +32,6 @@ from tadtune.track.record import Result
 from tadtune.track.study_folder import StudyFolder
 from tadtune.track.tracker import Tracker
 
-#: Times a trial is started again after its process or machine was lost.
-MAX_RESTARTS = 3
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -252,7 +249,7 @@ def _fit(study: Study, folder: StudyFolder, searcher: Any, scheduler: Any, liste
             name=time.strftime("%Y%m%d-%H%M%S"),
             storage_path=str(folder.path / "tune"),
             callbacks=[listener],
-            failure_config=tune.FailureConfig(max_failures=MAX_RESTARTS),
+            failure_config=tune.FailureConfig(max_failures=0),  # the searcher starts lost trials again
             verbose=0,
         ),
     )

@@ -15,6 +15,9 @@ from tadtune.search.source import TrialSource
 from tadtune.track.record import Result
 from tadtune.track.study_folder import StudyFolder
 
+#: Times a trial is started again after its process or machine was lost; its own errors are never retried.
+MAX_RESTARTS = 3
+
 
 class _Unsaved:
     """Tune pickles what drives a run so that it can restore it; ours is rebuilt from the records instead."""
@@ -45,42 +48,49 @@ class SourceSearcher(_Unsaved, Searcher):  # type: ignore[misc, unused-ignore]
         self._folder = folder
         self._make_config = make_config
         self._on_end = on_end
-        self._ids: dict[str, str] = {}
+        self._running: dict[str, Trial] = {}
+        self._lost: dict[str, int] = {}
+        self._again: list[Trial] = []
         self.pruned: set[str] = set()
         self.closed = False
 
     def suggest(self, trial_id: str) -> Any:
-        """Configuration of the next trial, or that there is none."""
-        trial = self._source.next()
+        """Configuration of the next trial, None while only running ones may bring more, or that there is none."""
+        trial = self._again.pop(0) if self._again else self._source.next()
         if trial is None:
-            return Searcher.FINISHED
-        self._ids[trial_id] = trial.id
+            return None if self._running else Searcher.FINISHED
+        self._running[trial_id] = trial
         return self._make_config(trial)
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
-        """Make sure the record says how the trial ended, and tell the source."""
-        own_id = self._ids.pop(trial_id, None)
-        if own_id is None or self.closed:
+        """Make sure the record says how the trial ended, and tell the source; a lost trial is started again."""
+        trial = self._running.pop(trial_id, None)
+        if trial is None or self.closed:
             return  # stopped by the user: an unfinished trial stays unfinished
-        outcome = self._outcome(own_id, error)
-        self._source.ended(own_id, outcome)
-        self._on_end(own_id, outcome)
+        if self._folder.record(trial.id).result() is None and trial.id not in self.pruned:
+            self._lost[trial.id] = self._lost.get(trial.id, 0) + 1
+            if self._lost[trial.id] <= MAX_RESTARTS:
+                self._again.append(trial)  # it goes on from its last checkpoint
+                return
+        outcome = self._outcome(trial.id)
+        self._source.ended(trial.id, outcome)
+        self._on_end(trial.id, outcome)
 
-    def _outcome(self, own_id: str, error: bool) -> Result:
+    def _outcome(self, own_id: str) -> Result:
         record = self._folder.record(own_id)
         written = record.result()
         if written is not None:
             return written
         reports = record.reports()
         last = reports[-1] if reports else None
-        pruned = own_id in self.pruned and not error
+        pruned = own_id in self.pruned
         outcome = Result(
             status="pruned" if pruned else "failed",
             metrics=last.metrics if last is not None and pruned else {},
             epochs=last.epoch if last is not None else 0,
             seconds=last.seconds if last is not None else 0.0,
             finished_at=time.time(),
-            error=None if pruned else "lost: its process or machine died more often than the budget of restarts allows",
+            error=None if pruned else f"lost: its process or machine died {MAX_RESTARTS + 1} times",
         )
         record.finish(outcome)
         return outcome
