@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from trainables.detections import FloatArray
-from trainables.evaluation.matches import IGNORED, TRUE_POSITIVE, Matches
+from trainables.detections import FloatArray, IntArray
+from trainables.evaluation.matches import IGNORED, TRUE_POSITIVE, Matches, Outcomes
 
 Rule = Literal["interpolated", "plain"]
 
@@ -44,35 +44,31 @@ def class_ap(matches: Matches, weights: FloatArray, rule: Rule) -> FloatArray:
     return result
 
 
-def _one_class(
-    weight: FloatArray, outcome: np.ndarray[tuple[int, int], np.dtype[np.int8]], positives: FloatArray, rule: Rule
-) -> FloatArray:
+def _one_class(weight: FloatArray, outcome: Outcomes, positives: FloatArray, rule: Rule) -> FloatArray:
     """(R, H) AP from (R, n) weights of detections in falling score and their (n, H) outcomes."""
     ap = np.zeros((len(weight), outcome.shape[1]))
     everything = np.cumsum(weight, axis=1)
     for h in range(outcome.shape[1]):
-        ignored = outcome[:, h] == IGNORED
-        counted = np.cumsum(weight * ~ignored, axis=1) if ignored.any() else everything
         hits = np.flatnonzero(outcome[:, h] == TRUE_POSITIVE)
-        if len(hits) == 0:
-            continue
         gained = weight[:, hits]
-        denominator = counted[:, hits]
-        precision = np.divide(
-            np.cumsum(gained, axis=1), denominator, out=np.zeros_like(denominator), where=denominator > 0
-        )
+        counted = everything[:, hits] - _weight_before(weight, np.flatnonzero(outcome[:, h] == IGNORED), hits)
+        precision = np.divide(np.cumsum(gained, axis=1), counted, out=np.zeros_like(counted), where=counted > 0)
         if rule == "interpolated":
             precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         ap[:, h] = (gained * precision).sum(axis=1)
-    safe = np.where(positives > 0, positives, np.nan)
-    result: FloatArray = ap / safe[:, None]
-    return result
+    return ap / np.where(positives > 0, positives, np.nan)[:, None]
+
+
+def _weight_before(weight: FloatArray, ignored: IntArray, hits: IntArray) -> FloatArray:
+    """(R, len(hits)) weight of the ignored detections above each hit."""
+    running = np.zeros((len(weight), len(ignored) + 1))
+    np.cumsum(weight[:, ignored], axis=1, out=running[:, 1:])
+    return running[:, np.searchsorted(ignored, hits)]
 
 
 def mean_over_classes(ap: FloatArray) -> FloatArray:
-    """(R, H) mean of (R, K, H) over the classes with ground truth; 0 where there is none at all."""
+    """(R, H) mean of (R, K, H) over the classes with ground truth; NaN where no class has any."""
     present = ~np.isnan(ap)
-    count = present.sum(axis=1)
+    count = present.sum(axis=1).astype(np.float64)
     total = np.where(present, ap, 0.0).sum(axis=1)
-    result: FloatArray = np.divide(total, count, out=np.zeros_like(total), where=count > 0)
-    return result
+    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)

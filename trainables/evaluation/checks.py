@@ -1,115 +1,75 @@
-"""Detections and ground truth made fit for matching: refused or counted, never silently worse."""
+"""Ground truth and detections that cannot be scored are refused: one error that names the row."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from trainables.detections import Detections, FloatArray, GroundTruth, IntArray
 from trainables.segments import check_segments
 
-
-@dataclass(frozen=True)
-class Checked:
-    """Detections sorted by class, then falling score (stable); every index refers to ``video_ids``.
-
-    Attributes:
-        video_ids: of the ground truth, then unknown ones that are counted.
-        num_classes: K.
-        label: (N,).
-        video: (N,).
-        segments_s: (N, 2) seconds.
-        score: (N,).
-        gt_video: (P,).
-        gt_label: (P,).
-        gt_segments_s: (P, 2) seconds.
-        ambiguous_video: (A,).
-        ambiguous_s: (A, 2) seconds.
-        warnings: counts of what was left out or is ambiguous.
-    """
-
-    video_ids: tuple[str, ...]
-    num_classes: int
-    label: IntArray
-    video: IntArray
-    segments_s: FloatArray
-    score: FloatArray
-    gt_video: IntArray
-    gt_label: IntArray
-    gt_segments_s: FloatArray
-    ambiguous_video: IntArray
-    ambiguous_s: FloatArray
-    warnings: Mapping[str, int]
+BoolArray = npt.NDArray[np.bool_]
 
 
-def check_inputs(found: Detections, truth: GroundTruth, on_unknown_video: Literal["error", "drop", "count"]) -> Checked:
-    """Check both sides and bring them into one order.
+def check_ground_truth(truth: GroundTruth) -> None:
+    """Refuse ground truth that cannot be scored against.
 
     Raises:
-        ValueError: a segment that ends before it starts, an annotated segment without length, a score that is not
-            finite, a label outside the classes, or a video outside the ground truth; the first one is named.
+        ValueError: arrays that do not fit each other, a repeated video, no segment at all or one without length, a
+            segment that ends before it starts, an index out of range; the first bad row is named.
     """
-    check_segments(truth.segments_s, what="ground truth")
-    check_segments(found.segments_s, what="detections")
-    _refuse(truth.segments_s[:, 1] == truth.segments_s[:, 0], "ground truth", "has no length")
-    _refuse(~np.isfinite(found.scores), "detections", "has a score that is not finite")
-    for labels, what in ((truth.labels, "ground truth"), (found.labels, "detections")):
-        outside = (labels < 0) | (labels >= len(truth.class_names))
-        _refuse(outside, what, f"has a label outside the {len(truth.class_names)} classes")
-    ids, video, known = _align_videos(found, truth, on_unknown_video)
-    empty = found.segments_s[:, 1] == found.segments_s[:, 0]
-    kept = np.flatnonzero(known & ~empty)
-    order = kept[np.lexsort((-found.scores[kept], found.labels[kept]))]
-    label, score = found.labels[order], found.scores[order]
-    tied = int(((np.diff(score) == 0) & (np.diff(label) == 0)).sum())
-    warnings = {
-        "tied_scores": tied,
-        "empty_detections_dropped": int((empty & known).sum()),
-        "unknown_video_detections_dropped": int((~known).sum()),
-        "videos_without_detections": len(truth.video_ids)
-        - len(np.unique(video[kept][video[kept] < len(truth.video_ids)])),
-    }
-    return Checked(
-        video_ids=ids,
-        num_classes=len(truth.class_names),
-        label=label,
-        video=video[order],
-        segments_s=found.segments_s[order],
-        score=score,
-        gt_video=truth.video,
-        gt_label=truth.labels,
-        gt_segments_s=truth.segments_s,
-        ambiguous_video=truth.ambiguous_video,
-        ambiguous_s=truth.ambiguous_s,
-        warnings={name: count for name, count in warnings.items() if count},
-    )
+    what, num_videos = "ground truth", len(truth.video_ids)
+    check_segments(truth.segments_s, what=what)
+    check_segments(truth.ambiguous_s, what=f"{what}, ambiguous segments")
+    _refuse_lengths(what, len(truth.segments_s), video=truth.video, labels=truth.labels)
+    _refuse_lengths(f"{what}, ambiguous segments", len(truth.ambiguous_s), ambiguous_video=truth.ambiguous_video)
+    _refuse_repeated(what, truth.video_ids)
+    if not len(truth.segments_s):
+        raise ValueError(f"{what}: no segment in any of its {num_videos} videos; there is nothing to score against")
+    refuse(truth.segments_s[:, 1] == truth.segments_s[:, 0], what, "has no length")
+    num_classes = len(truth.class_names)
+    refuse(~within(truth.labels, num_classes), what, f"has a label outside the {num_classes} classes")
+    refuse(~within(truth.video, num_videos), what, f"has a video outside the {num_videos} videos")
+    refuse(~within(truth.ambiguous_video, num_videos), f"{what}, ambiguous segments", "has a video outside the videos")
 
 
-def _refuse(bad: np.ndarray[tuple[int], np.dtype[np.bool_]], what: str, why: str) -> None:
+def check_detections(found: Detections) -> None:
+    """Refuse detections that cannot be ranked or matched; labels are left to the protocol.
+
+    Raises:
+        ValueError: arrays that do not fit each other, a repeated video, a segment that ends before it starts, a score
+            that is not finite, an index out of range; the first bad row is named.
+    """
+    what, num_videos = "detections", len(found.video_ids)
+    check_segments(found.segments_s, what=what)
+    _refuse_lengths(what, len(found.segments_s), video=found.video, labels=found.labels, scores=found.scores)
+    _refuse_repeated(what, found.video_ids)
+    refuse(~np.isfinite(found.scores), what, "has a score that is not finite")
+    refuse(~within(found.video, num_videos), what, f"has a video outside the {num_videos} videos")
+
+
+def within(index: IntArray, size: int) -> BoolArray:
+    """Whether each index is in [0, size)."""
+    inside: BoolArray = (index >= 0) & (index < size)
+    return inside
+
+
+def refuse(bad: BoolArray, what: str, why: str) -> None:
+    """Raise a ``ValueError`` naming the first bad row, if there is one."""
     if bad.any():
         raise ValueError(f"{what}: row {int(np.flatnonzero(bad)[0])} {why}; {int(bad.sum())} such rows")
 
 
-def _align_videos(
-    found: Detections, truth: GroundTruth, on_unknown_video: str
-) -> tuple[tuple[str, ...], IntArray, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
-    """Video ids, each detection's index into them, and whether the detection takes part."""
-    index = {video_id: i for i, video_id in enumerate(truth.video_ids)}
-    ids = list(truth.video_ids)
-    used = set(np.unique(found.video).tolist())
-    unknown = [v for i, v in enumerate(found.video_ids) if v not in index and i in used]
-    if unknown and on_unknown_video == "error":
-        raise ValueError(
-            f"detections: video '{unknown[0]}' is not in the ground truth ({len(unknown)} such videos); "
-            "set on_unknown_video to drop or count"
-        )
-    if on_unknown_video == "count":
-        for video_id in unknown:
-            index[video_id] = len(ids)
-            ids.append(video_id)
-    position = np.asarray([index.get(v, -1) for v in found.video_ids], np.int64)
-    video = position[found.video] if len(position) else np.zeros(0, np.int64)
-    return tuple(ids), video, video >= 0
+def _refuse_lengths(what: str, expected: int, **arrays: IntArray | FloatArray) -> None:
+    for name, values in arrays.items():
+        if values.shape != (expected,):
+            raise ValueError(f"{what}: {name} has shape {values.shape}, there are {expected} segments")
+
+
+def _refuse_repeated(what: str, video_ids: Sequence[str]) -> None:
+    repeated = [video_id for video_id, count in Counter(video_ids).items() if count > 1]
+    if repeated:
+        raise ValueError(f"{what}: video '{repeated[0]}' is listed more than once ({len(repeated)} such videos)")

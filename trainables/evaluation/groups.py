@@ -6,12 +6,15 @@ of steps is that of the largest group, not that of the data set.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from trainables.detections import FloatArray, IntArray
-from trainables.segments import paired_tiou
+
+#: (n, 2) and (n, 2) segments -> (n,) tIoU.
+PairedTiou = Callable[[FloatArray, FloatArray], FloatArray]
 
 
 @dataclass(frozen=True)
@@ -28,65 +31,68 @@ class Groups:
 
 
 def make_groups(
-    det_key: IntArray, det_segments: FloatArray, gt_key: IntArray, gt_segments: FloatArray, least_tiou: float
+    det_key: IntArray,
+    det_segments: FloatArray,
+    gt_key: IntArray,
+    gt_segments: FloatArray,
+    *,
+    least_tiou: float,
+    paired_tiou: PairedTiou,
 ) -> list[Groups]:
-    """Groups by key, bucketed by size so that padding stays small.
+    """Groups by key, bucketed by size so that padding at most doubles each side.
 
     Args:
         det_key: (N,) one number per (video, class); detections in falling score within a key.
         det_segments: (N, 2).
-        gt_key: (P,) the same numbers, file order within a key.
+        gt_key: (P,) the same numbers, file order within a key; P > 0.
         gt_segments: (P, 2).
         least_tiou: detections that reach it with no segment of their group are left out.
+        paired_tiou: the protocol's overlap.
     """
     gt_order = np.argsort(gt_key, kind="stable")
-    keys, gt_start, gt_count = np.unique(gt_key[gt_order], return_index=True, return_counts=True)
-    slot = np.searchsorted(keys, det_key)
-    slot_safe = np.minimum(slot, max(len(keys) - 1, 0))
-    candidates = np.flatnonzero((slot < len(keys)) & (keys[slot_safe] == det_key)) if len(keys) else np.zeros(0, int)
-    # every pair of the candidates, flat
-    group = slot[candidates]
-    repeats = gt_count[group]
-    pair_det = np.repeat(np.arange(len(candidates)), repeats)
-    offset = np.arange(len(pair_det)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
-    pair_gt = gt_order[gt_start[group][pair_det] + offset]
-    tiou = paired_tiou(det_segments[candidates[pair_det]], gt_segments[pair_gt])
-    best = np.zeros(len(candidates))
-    np.maximum.at(best, pair_det, tiou)
-    kept = best >= least_tiou
-    return _bucketed(candidates, group, gt_count, pair_det, offset, tiou, kept)
+    keys, gt_first, gt_count = np.unique(gt_key[gt_order], return_index=True, return_counts=True)
+    group = np.minimum(np.searchsorted(keys, det_key), len(keys) - 1)
+    shared = np.flatnonzero(keys[group] == det_key)
+    group = group[shared]
+    # every detection beside every segment of its group, flat
+    owner = np.repeat(np.arange(len(shared)), gt_count[group])
+    column = _count_up(gt_count[group])
+    segment = gt_order[gt_first[group][owner] + column]
+    tiou = paired_tiou(det_segments[shared[owner]], gt_segments[segment])
 
-
-def _bucketed(
-    candidates: IntArray,
-    group: IntArray,
-    gt_count: IntArray,
-    pair_det: IntArray,
-    offset: IntArray,
-    tiou: FloatArray,
-    kept: np.ndarray[tuple[int], np.dtype[np.bool_]],
-) -> list[Groups]:
-    used = np.flatnonzero(kept)
-    order = used[np.argsort(group[used], kind="stable")]
-    found, first, count = np.unique(group[order], return_index=True, return_counts=True)
-    rank_of = np.full(len(candidates), -1)
-    rank_of[order] = np.arange(len(order)) - np.repeat(first, count)
-    row_of_group = np.full(len(gt_count), -1)
+    reaches = np.zeros(len(shared), bool)
+    reaches[owner[tiou >= least_tiou]] = True
+    depth = np.bincount(group[reaches], minlength=len(keys))
+    bucket = _octave(gt_count) * 64 + _octave(depth)
     result = []
-    size_class = np.ceil(np.log2(gt_count[found])).astype(int) if len(found) else np.zeros(0, int)
-    for size in np.unique(size_class):
-        members = found[size_class == size]
-        row_of_group[:] = -1
-        row_of_group[members] = np.arange(len(members))
-        depth, width = int(count[size_class == size].max()), int(gt_count[members].max())
-        detection = np.full((len(members), depth), -1)
-        matrix = np.full((len(members), depth, width), -1.0)
-        inside = order[row_of_group[group[order]] >= 0]
-        detection[row_of_group[group[inside]], rank_of[inside]] = candidates[inside]
-        pairs = kept[pair_det] & (row_of_group[group[pair_det]] >= 0)
-        owner = pair_det[pairs]
-        matrix[row_of_group[group[owner]], rank_of[owner], offset[pairs]] = tiou[pairs]
+    for number in np.unique(bucket[group[reaches]]):
+        members = np.flatnonzero(reaches & (bucket[group] == number))
+        members = members[np.argsort(group[members], kind="stable")]
+        rows, row = np.unique(group[members], return_inverse=True)
+        rank = _count_up(depth[rows])
+        shape = (len(rows), int(depth[rows].max()))
+        detection = np.full(shape, -1)
+        detection[row, rank] = shared[members]
+        place = np.full(len(shared), -1)
+        place[members] = np.arange(len(members))
+        pairs = np.flatnonzero(place[owner] >= 0)
+        at = place[owner[pairs]]
+        matrix = np.full((*shape, int(gt_count[rows].max())), -1.0)
+        matrix[row[at], rank[at], column[pairs]] = tiou[pairs]
         result.append(Groups(detection, matrix))
+    return result
+
+
+def _count_up(lengths: IntArray) -> IntArray:
+    """0, 1, ... anew for every length: [2, 3] -> [0, 1, 0, 1, 2]."""
+    ends = np.cumsum(lengths)
+    result: IntArray = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)
+    return result
+
+
+def _octave(counts: IntArray) -> IntArray:
+    """Equal for counts within a factor of two."""
+    result: IntArray = np.ceil(np.log2(np.maximum(counts, 1))).astype(np.int64)
     return result
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trainables.detections import FloatArray, IntArray
+from trainables.evaluation.checks import BoolArray, within
 
 #: Outcome of a detection at a threshold.
 TRUE_POSITIVE, FALSE_POSITIVE, IGNORED = 1, 0, -1
@@ -37,6 +38,9 @@ class Matches:
         outcome: (N, H) true positive 1, false positive 0, ignored -1.
         num_gt: (V, K) annotated segments.
         warnings: what was counted instead of refused, for instance ``tied_scores``.
+
+    Raises:
+        ValueError: the arrays do not fit each other or break one of the rules above.
     """
 
     protocol: str
@@ -52,10 +56,20 @@ class Matches:
 
     def __post_init__(self) -> None:
         n, h = len(self.label), len(self.tiou_thresholds)
-        if self.outcome.shape != (n, h) or len(self.video) != n or len(self.score) != n:
-            raise ValueError(f"matches: outcome {self.outcome.shape} does not fit {n} detections, {h} thresholds")
-        if self.num_gt.shape != (len(self.video_ids), len(self.class_names)):
-            raise ValueError(f"matches: num_gt {self.num_gt.shape} does not fit the videos and classes")
+        v, k = len(self.video_ids), len(self.class_names)
+        shapes = {"video": (n,), "score": (n,), "outcome": (n, h), "num_gt": (v, k)}
+        for name, shape in shapes.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"matches: {name} has shape {getattr(self, name).shape}, expected {shape}")
+        for name, size in (("label", k), ("video", v)):
+            _check_all(within(getattr(self, name), size), f"{name} in [0, {size})")
+        _check_all(np.isin(self.outcome, (TRUE_POSITIVE, FALSE_POSITIVE, IGNORED)), "outcome 1, 0 or -1")
+        step = np.diff(self.label)
+        _check_all(step >= 0, "label ascending")
+        _check_all((step > 0) | (np.diff(self.score) <= 0), "score falling within a class")
+        hits = np.zeros((k, h), np.int64)
+        np.add.at(hits, self.label, self.outcome == TRUE_POSITIVE)
+        _check_all(hits <= self.num_gt.sum(axis=0)[:, None], "no more true positives than segments of a class")
 
     def of_class(self, label: int) -> slice:
         """Rows of one class."""
@@ -82,14 +96,22 @@ class Matches:
         scratch.replace(path)
 
 
+def _check_all(holds: BoolArray, rule: str) -> None:
+    if not holds.all():
+        raise ValueError(f"matches: expected {rule}; broken at index {np.argwhere(~holds)[0].tolist()}")
+
+
 def load_matches(path: Path) -> Matches:
     """Inverse of :meth:`Matches.save`.
 
     Raises:
         ValueError: the file is not one of ours.
     """
-    with pa.OSFile(str(path), "rb") as source:
-        table = pa.ipc.open_file(source).read_all()
+    try:
+        with pa.OSFile(str(path), "rb") as source:
+            table = pa.ipc.open_file(source).read_all()
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path}: not a whole Arrow file ({error}); score the detections again") from error
     metadata = table.schema.metadata or {}
     if b"matches" not in metadata:
         raise ValueError(f"{path}: holds no matches; score the detections again")

@@ -37,7 +37,7 @@ class Section:
 
     def complain(self, key: str, text: str) -> None:
         """Note one thing that is wrong."""
-        self.lines.append(f"{self.name(key)}: {text.rstrip('.')}.")
+        self.lines.append(f"{self.name(key)}: {text}" + ("" if text.endswith((".", "?")) else "."))
 
     def take(self, key: str, kinds: type | tuple[type, ...], default: Any = _MISSING) -> Any:
         """The value of a key if it has one of the types; else a complaint and the default (or None)."""

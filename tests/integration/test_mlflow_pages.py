@@ -1,0 +1,88 @@
+"""MLflow's own pages on a study: the paper's rows and ours in one comparison."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browsing import needs_browser, open_browser
+from mlflow import MlflowClient
+from toy_runs import Sandbox, wait_until
+
+from tadtune.track.mlflow_server import server_command, server_environment
+from tadtune.track.mlflow_store import default_uri
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser, needs_browser]
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path, toy_ablation: dict[str, Any]) -> Sandbox:
+    sandbox = Sandbox(tmp_path, toy_ablation)
+    code, output = sandbox.run()
+    assert code == 0, output
+    return sandbox
+
+
+@pytest.fixture
+def pages(sandbox: Sandbox) -> Iterator[str]:
+    """Address of a server on the study's runs."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        server_command(sandbox.storage, port),
+        env=server_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+    def healthy() -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1) as reply:
+                return bool(reply.status == 200)
+        except OSError:
+            return False
+
+    try:
+        wait_until(healthy, 60)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(server.pid, 9)
+        server.wait()
+
+
+def _text(browser: Any) -> str:
+    return str(browser.find_element("tag name", "body").text)
+
+
+def test_paper_and_measured_in_one_comparison(sandbox: Sandbox, pages: str, tmp_path: Path) -> None:
+    client = MlflowClient(tracking_uri=default_uri(sandbox.storage))
+    experiment = client.get_experiment_by_name("toy/ablation")
+    assert experiment is not None
+    kinds = ("aggregate", "reference")
+    runs = [r for r in client.search_runs([experiment.experiment_id]) if r.data.tags["tadtune.kind"] in kinds]
+    chosen = urllib.parse.quote(json.dumps([r.info.run_id for r in runs]))
+    within = urllib.parse.quote(json.dumps([experiment.experiment_id]))
+    browser = open_browser(tmp_path / "profile")
+    try:
+        browser.get(f"{pages}/#/compare-runs?runs={chosen}&experiments={within}")
+        wait_until(lambda: "good (mean of seeds)" in _text(browser), 60)
+        # long tables are drawn as far as one has scrolled
+        names = [e for e in browser.find_elements("xpath", "//*[normalize-space(text())='Metrics']") if e.is_displayed()]
+        browser.execute_script("arguments[0].scrollIntoView()", names[-1])
+        wait_until(lambda: "test/map_tiou_0.50" in _text(browser), 60)
+        text = _text(browser)
+    finally:
+        browser.quit()
+    for name in ("base (mean of seeds)", "good (mean of seeds)", "paper: kt_mgfn table_5 full"):
+        assert name in text
+    assert "0.138" in text  # the paper's baseline, beside our mean
