@@ -1,4 +1,8 @@
-"""One-dimensional geometry of segments in numpy. Snippet t covers the half-open cell [t, t + 1)."""
+"""One-dimensional geometry of segments in numpy.
+
+Three axes: seconds; *snippets*, where snippet t covers the half-open cell [t, t + 1); and the *grid* of an input's
+temporal samples, where sample j covers [j, j + 1) and coordinate 0 lies at ``start_s``.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,10 @@ FloatArray = npt.NDArray[np.float64]
 
 #: Floor of denominators: a pair of empty segments has tIoU 0, not NaN.
 _TINY = float(np.finfo(np.float64).tiny)
+
+#: A coordinate this near to a whole number is that number: far above the rounding of a product of times and rates
+#: (1e-10 after a day of 100 snippets a second), far below anything annotated.
+_SNAP = 1e-6
 
 
 def check_segments(segments: FloatArray, *, what: str) -> None:
@@ -31,7 +39,7 @@ def check_segments(segments: FloatArray, *, what: str) -> None:
 
 
 def paired_tiou(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Temporal intersection over union of paired segments.
+    """Temporal intersection over union of paired segments; no check, for arrays that were checked as a whole.
 
     Args:
         a: (..., 2) start, end.
@@ -47,27 +55,93 @@ def paired_tiou(a: FloatArray, b: FloatArray) -> FloatArray:
     return result
 
 
-def tiou_matrix(pred: FloatArray, gt: FloatArray) -> FloatArray:
-    """tIoU of every pair.
+def tiou_matrix(pred: npt.ArrayLike, gt: npt.ArrayLike) -> FloatArray:
+    """Temporal intersection over union of every pair.
 
     Args:
         pred: (N, 2) start, end.
         gt: (M, 2) same unit.
 
     Returns:
-        (N, M).
+        (N, M) in [0, 1]; 0 for a pair of empty segments.
+
+    Raises:
+        ValueError: a segment ends before it starts, or is not finite (first bad row is named).
     """
-    return paired_tiou(pred[:, None, :], gt[None, :, :])
+    a, b = np.asarray(pred, np.float64), np.asarray(gt, np.float64)
+    check_segments(a, what="pred")
+    check_segments(b, what="gt")
+    return paired_tiou(a[:, None, :], b[None, :, :])
 
 
-def seconds_to_snippets(seconds: FloatArray, snippet_seconds: float) -> FloatArray:
-    """Times on the snippet axis; a time that is a whole number of snippets gives that whole number.
+def clip_segments(segments: FloatArray, low: float, high: float) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """Segments cut to [low, high].
+
+    Args:
+        segments: (N, 2) start, end.
+        low: lower border, same unit.
+        high: upper border.
+
+    Returns:
+        (N, 2) cut segments, and (N,) True where something of positive length is left.
+    """
+    cut: FloatArray = np.clip(segments, low, high)
+    return cut, cut[:, 1] > cut[:, 0]
+
+
+def seconds_to_snippets(seconds: npt.ArrayLike, snippet_seconds: float) -> FloatArray:
+    """Times on the snippet axis; a time that is a whole number of snippets gives exactly that number.
 
     Args:
         seconds: any shape.
         snippet_seconds: seconds that one snippet covers.
     """
-    position = np.asarray(seconds, np.float64) / snippet_seconds
+    return seconds_to_grid(seconds, start_s=0.0, seconds_per_sample=snippet_seconds)
+
+
+def snippets_to_seconds(snippets: npt.ArrayLike, snippet_seconds: float) -> FloatArray:
+    """Times of snippet coordinates, in one rounding: a sum of steps would drift.
+
+    Args:
+        snippets: any shape.
+        snippet_seconds: seconds that one snippet covers.
+    """
+    return grid_to_seconds(snippets, start_s=0.0, seconds_per_sample=snippet_seconds)
+
+
+def seconds_to_grid(seconds: npt.ArrayLike, *, start_s: float, seconds_per_sample: float) -> FloatArray:
+    """Times on the grid of an input; a time at a sample's border gives exactly that border.
+
+    Args:
+        seconds: any shape.
+        start_s: time of grid coordinate 0.
+        seconds_per_sample: seconds that one sample covers.
+
+    Raises:
+        ValueError: ``seconds_per_sample`` is not a positive number.
+    """
+    _check_step(seconds_per_sample)
+    position = (np.asarray(seconds, np.float64) - start_s) / seconds_per_sample
     whole = np.rint(position)
-    snapped: FloatArray = np.where(np.abs(position - whole) < 1e-6 * np.maximum(1.0, np.abs(whole)), whole, position)
+    snapped: FloatArray = np.where(np.abs(position - whole) < _SNAP, whole, position)
     return snapped
+
+
+def grid_to_seconds(grid: npt.ArrayLike, *, start_s: float, seconds_per_sample: float) -> FloatArray:
+    """Times of grid coordinates; the inverse of :func:`seconds_to_grid`.
+
+    Args:
+        grid: any shape.
+        start_s: time of grid coordinate 0.
+        seconds_per_sample: seconds that one sample covers.
+
+    Raises:
+        ValueError: ``seconds_per_sample`` is not a positive number.
+    """
+    _check_step(seconds_per_sample)
+    return np.asarray(grid, np.float64) * seconds_per_sample + start_s
+
+
+def _check_step(seconds: float) -> None:
+    if not 0.0 < seconds < np.inf:
+        raise ValueError(f"seconds per sample: {seconds} must be a positive number")

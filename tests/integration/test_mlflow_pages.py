@@ -77,8 +77,8 @@ def test_paper_and_measured_in_one_comparison(sandbox: Sandbox, pages: str, tmp_
         browser.get(f"{pages}/#/compare-runs?runs={chosen}&experiments={within}")
         wait_until(lambda: "good (mean of seeds)" in _text(browser), 60)
         # long tables are drawn as far as one has scrolled
-        names = [e for e in browser.find_elements("xpath", "//*[normalize-space(text())='Metrics']") if e.is_displayed()]
-        browser.execute_script("arguments[0].scrollIntoView()", names[-1])
+        headings = browser.find_elements("xpath", "//*[normalize-space(text())='Metrics']")
+        browser.execute_script("arguments[0].scrollIntoView()", [h for h in headings if h.is_displayed()][-1])
         wait_until(lambda: "test/map_tiou_0.50" in _text(browser), 60)
         text = _text(browser)
     finally:

@@ -1,4 +1,4 @@
-"""From L snippets of a video to the T samples a detector reads, and back to seconds."""
+"""From L snippets of a video to the T samples a detector reads, and back to the snippet axis."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from trainables.config import Sampling
+
 Positions = npt.NDArray[np.float64]
 
 
@@ -14,8 +16,10 @@ Positions = npt.NDArray[np.float64]
 class Sampled:
     """Positions on the snippet axis that make one input.
 
+    Sample coordinate x (sample j covers [j, j + 1)) is snippet coordinate start_snippets + x snippets_per_sample.
+
     Attributes:
-        positions: (n,) source positions; whole numbers unless interpolated.
+        positions: (n,) index of the snippet to read; not whole where it is interpolated between two.
         start_snippets: snippet coordinate of sample coordinate 0.
         snippets_per_sample: how many snippets one sample covers.
     """
@@ -26,29 +30,34 @@ class Sampled:
 
 
 def sparse(num_snippets: int, length: int, generator: np.random.Generator) -> Sampled:
-    """One random snippet of each of ``length`` equal parts; parts may be shorter than a snippet.
+    """One random snippet of each of ``length`` equal parts; parts may be shorter than a snippet (L < T).
 
     Source: KT-MGFN III-E. Part j is [j L / T, (j + 1) L / T); the draw u in it gives snippet min(floor(u), L - 1).
     """
-    draws: Positions = (np.arange(length) + generator.random(length)) * num_snippets / length
-    return Sampled(np.minimum(np.floor(draws), num_snippets - 1), 0.0, num_snippets / length)
+    part = np.arange(length)
+    drawn = np.floor((part + generator.random(length)) * num_snippets / length)
+    # the last snippet that begins inside the part: rounding of the sum above may not reach the next one
+    last = -(-(part + 1) * num_snippets // length) - 1
+    return Sampled(np.minimum(drawn, last), 0.0, num_snippets / length)
 
 
 def uniform(num_snippets: int, length: int) -> Sampled:
     """The snippet at the centre of each of ``length`` equal parts: floor((j + 1/2) L / T)."""
-    positions = np.floor((2.0 * np.arange(length) + 1.0) * num_snippets / (2 * length)).astype(np.float64)
-    return Sampled(positions, 0.0, num_snippets / length)
+    positions = (2 * np.arange(length) + 1) * num_snippets // (2 * length)
+    return Sampled(positions.astype(np.float64), 0.0, num_snippets / length)
 
 
 def rescale(num_snippets: int, length: int) -> Sampled:
     """Linear interpolation with end points aligned: sample j sits at j (L - 1) / (T - 1).
 
-    A sample's cell is centred on its snippet's centre, so coordinate x lies at 1/2 + (x - 1/2) (L - 1) / (T - 1).
+    Source: BSN, ``resizeFeature``. Sample j stands for the centre of its snippet, so that sample coordinate x is
+    snippet coordinate 1/2 + (x - 1/2) (L - 1) / (T - 1). One snippet or one sample has no two ends to align: every
+    sample reads the middle, and they share the whole video.
     """
-    if length == 1:
-        return Sampled(np.array([(num_snippets - 1) / 2]), 0.0, float(num_snippets))
+    if num_snippets == 1 or length == 1:
+        return Sampled(np.full(length, (num_snippets - 1) / 2), 0.0, num_snippets / length)
     step = (num_snippets - 1) / (length - 1)
-    positions = (np.arange(length) * step).astype(np.float64)
+    positions: Positions = np.arange(length) * (num_snippets - 1) / (length - 1)
     return Sampled(positions, 0.5 - 0.5 * step, step)
 
 
@@ -64,8 +73,55 @@ def windows(num_snippets: int, length: int, stride: int) -> list[Sampled]:
     return [Sampled(np.arange(o, min(o + length, num_snippets), dtype=np.float64), float(o), 1.0) for o in offsets]
 
 
+def check_sampling(sampling: Sampling) -> None:
+    """Refuse a sampling that cannot be carried out.
+
+    Raises:
+        ValueError: names the key, the rule and the value.
+    """
+    kinds = {sampling.train, sampling.test}
+    if kinds != {"native"} and sampling.length < 1:
+        raise ValueError(f"sampling.length: {sampling.length} must be 1 or more")
+    if "window" in kinds and (sampling.window_stride is None or min(sampling.window_stride) < 1):
+        raise ValueError(
+            f"sampling.window_stride: {sampling.window_stride} must be two strides of 1 or more for 'window'"
+        )
+
+
+def sample_video(
+    num_snippets: int, sampling: Sampling, *, training: bool, generator: np.random.Generator
+) -> list[Sampled]:
+    """The inputs of one video: one, or one a window.
+
+    Args:
+        num_snippets: L.
+        sampling: checked by :func:`check_sampling`.
+        training: whether ``sampling.train`` or ``sampling.test`` holds.
+        generator: for "sparse".
+    """
+    kind = sampling.train if training else sampling.test
+    if kind == "native":
+        return [native(num_snippets)]
+    if kind == "window":
+        assert sampling.window_stride is not None, "checked before"
+        return windows(num_snippets, sampling.length, sampling.window_stride[0 if training else 1])
+    if kind == "sparse":
+        return [sparse(num_snippets, sampling.length, generator)]
+    if kind == "uniform":
+        return [uniform(num_snippets, sampling.length)]
+    return [rescale(num_snippets, sampling.length)]
+
+
 def take(features: npt.NDArray[np.float32], sampled: Sampled) -> npt.NDArray[np.float32]:
-    """(n, C) features at the positions, interpolated between snippets where they are not whole."""
+    """Features at the positions of an input, interpolated between two snippets where a position is not whole.
+
+    Args:
+        features: (L, C).
+        sampled: n positions in [0, L - 1].
+
+    Returns:
+        (n, C), a copy.
+    """
     low = np.floor(sampled.positions).astype(np.int64)
     share = (sampled.positions - low).astype(np.float32)[:, None]
     if not share.any():

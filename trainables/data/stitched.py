@@ -1,145 +1,270 @@
 """Joining trimmed clips into untrimmed videos with exactly known boundaries.
 
 Clips are dealt to train, select and test first, class by class, so that no clip is in two splits; videos of a split are
-then drawn from its clips. Clips of the classes that were not chosen are the background.
+then drawn from its clips. Clips of the classes that were not chosen are the background. Clips are never divided: every
+boundary is where one clip ends and another begins.
 """
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 
 import numpy as np
 
-from trainables.data.clips import Clip
-from trainables.data.store import SPLITS, Segment, Video
+from trainables.data.clips import Clip, clips_digest
+from trainables.data.schema import SPLITS, Segment, Video
+from trainables.segments import snippets_to_seconds
+
+_BACKGROUND = -1
 
 
 @dataclass(frozen=True)
 class StitchSettings:
-    """How videos are drawn.
+    """How videos are drawn; a pair is fewest and most.
 
     Attributes:
-        num_classes: action classes, those with the most clips; the others are background.
+        class_names: the action classes; empty = the ``num_classes`` with the most clips.
+        num_classes: see above.
+        min_clips: clips that an action class must have.
         num_videos: of train, select and test.
         shares: of each class's clips that go to train, select and test.
-        actions: fewest and most actions of a video; all of one class in two videos out of three.
-        clips_per_action: fewest and most clips of one class joined into one action (repetitions of an exercise).
-        background: fewest and most background clips before, between and after actions.
+        num_snippets: shortest and longest video.
+        clips_per_action: clips of one class joined into one action (repetitions of an exercise).
+        background: background clips before, between and after actions.
+        gap: background clips between the clips of an action; where there is none they make one segment.
+        second_class: share of the videos whose later actions are of two classes.
         max_snippets: every clip is cut to this length.
         snippet_seconds: seconds that a snippet covers.
         standardise: every channel gets mean 0 and deviation 1 over the clips of the training split.
         seed: of every draw.
     """
 
+    class_names: tuple[str, ...] = ()
     num_classes: int = 10
+    min_clips: int = 1
     num_videos: tuple[int, int, int] = (120, 40, 60)
     shares: tuple[float, float, float] = (0.5, 0.2, 0.3)
-    actions: tuple[int, int] = (2, 4)
+    num_snippets: tuple[int, int] = (60, 150)
     clips_per_action: tuple[int, int] = (2, 3)
     background: tuple[int, int] = (3, 6)
+    gap: tuple[int, int] = (0, 0)
+    second_class: float = 1 / 3
     max_snippets: int = 16
     snippet_seconds: float = 16 / 30
     standardise: bool = True
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name, least in {"num_snippets": 1, "clips_per_action": 1, "background": 1, "gap": 0}.items():
+            low, high = getattr(self, name)
+            if not least <= low <= high:
+                raise ValueError(f"{name}: ({low}, {high}) must be two rising whole numbers from {least}")
+        if self.num_snippets[1] - self.num_snippets[0] < self.max_snippets:
+            raise ValueError(
+                f"num_snippets: {self.num_snippets} must differ by max_snippets = {self.max_snippets} or more"
+            )
+        if min(self.shares) <= 0:
+            raise ValueError(f"shares: {self.shares} must be positive")
+        if not 0 <= self.second_class <= 1:
+            raise ValueError(f"second_class: {self.second_class} must be from 0 to 1")
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """What the videos of one split are drawn from: clips of each action class by id, and all others."""
+
+    actions: tuple[tuple[Clip, ...], ...]
+    background: tuple[Clip, ...]
+
+    def draw_label(self, generator: np.random.Generator) -> int:
+        """A class, as often as its clips are among all: their imbalance is the videos'."""
+        counts = np.asarray([len(clips) for clips in self.actions])
+        return int(generator.choice(len(counts), p=counts / counts.sum()))
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """One clip within a video."""
+
+    clip: Clip
+    label: int
+
+    def __len__(self) -> int:
+        return len(self.clip)
+
 
 def stitch(clips: Sequence[Clip], settings: StitchSettings) -> tuple[list[Video], list[str], dict[str, object]]:
     """Draw the videos.
+
+    Args:
+        clips: from :func:`trainables.data.clips.read_clips`.
+        settings: see there.
 
     Returns:
         Videos, names of the action classes, and what to write into the manifest.
 
     Raises:
-        ValueError: too few classes or clips for the settings; what is missing is named.
+        ValueError: too few classes, clips or snippets for the settings; what is missing is named.
     """
     by_class: dict[str, list[Clip]] = {}
-    for clip in clips:
-        by_class.setdefault(clip.label, []).append(clip)
-    ranked = sorted(by_class, key=lambda name: (-len(by_class[name]), name))
-    if len(ranked) <= settings.num_classes:
-        raise ValueError(
-            f"{len(ranked)} classes of clips: {settings.num_classes} action classes leave none for the background"
-        )
-    actions = sorted(ranked[: settings.num_classes])
-    generator = np.random.Generator(np.random.PCG64(settings.seed))
-    dealt = {name: _deal(by_class[name], settings.shares, generator) for name in sorted(by_class)}
-    for name in actions:
-        short = [split for split in SPLITS if not dealt[name][split]]
-        if short:
-            raise ValueError(f"class '{name}' has {len(by_class[name])} clips, none is left for {', '.join(short)}")
+    for clip in sorted(clips, key=lambda clip: clip.name):
+        cut = Clip(clip.name, clip.label, clip.features[: settings.max_snippets])
+        by_class.setdefault(clip.label, []).append(cut)
+    names = choose_classes({label: len(own) for label, own in by_class.items()}, settings)
+    pools = _deal(by_class, names, settings)
+    for split, pool in pools.items():
+        _check_room(pool, names, split, settings)
     if settings.standardise:
-        dealt = _standardised(dealt)
-    videos = []
-    for split, count in zip(SPLITS, settings.num_videos, strict=True):
-        pool = {name: dealt[name][split] for name in actions}
-        rest = [clip for name in sorted(by_class) if name not in actions for clip in dealt[name][split]]
-        if not rest:
-            raise ValueError(f"no background clip is left for {split}; choose fewer action classes")
-        for number in range(count):
-            own = np.random.Generator(np.random.PCG64([settings.seed, SPLITS.index(split), number]))
-            videos.append(_video(split, number, actions, pool, rest, settings, own))
-    builder: dict[str, object] = {"name": "stitched", "version": 1, **asdict(settings)}
-    return videos, actions, builder
+        pools = _standardised(pools)
+    builder = {"name": "stitched", "version": 1, **asdict(settings), "clips_digest": clips_digest(clips)}
+    return _videos(pools, settings), names, builder
 
 
-def _deal(
-    clips: Sequence[Clip], shares: tuple[float, float, float], generator: np.random.Generator
-) -> dict[str, list[Clip]]:
-    """Clips of one class to the splits, by share."""
-    order = generator.permutation(len(clips))
-    cuts = np.rint(np.cumsum(shares) / sum(shares) * len(clips)).astype(int)
-    edges = [0, *cuts.tolist()]
-    return {split: [clips[i] for i in order[edges[n] : edges[n + 1]]] for n, split in enumerate(SPLITS)}
+def choose_classes(counts: Mapping[str, int], settings: StitchSettings) -> list[str]:
+    """Action classes, sorted by name.
+
+    Args:
+        counts: number of clips by class.
+        settings: ``class_names``, ``num_classes`` and ``min_clips`` decide.
+
+    Raises:
+        ValueError: a class is not there or has too few clips, or none is left for the background.
+    """
+    for name in settings.class_names:
+        if name not in counts:
+            near = difflib.get_close_matches(name, counts, n=1)
+            raise ValueError(f"no clip is of class '{name}'" + (f"; did you mean '{near[0]}'?" if near else ""))
+    ranked = sorted(counts, key=lambda name: (-counts[name], name))
+    chosen = sorted(set(settings.class_names) or ranked[: settings.num_classes])
+    if len(chosen) == len(counts):
+        raise ValueError(f"{len(counts)} classes of clips: {len(chosen)} action classes leave none for the background")
+    few = [f"'{name}' ({counts[name]})" for name in chosen if counts[name] < settings.min_clips]
+    if few:
+        raise ValueError(f"min_clips: fewer than {settings.min_clips} clips of {', '.join(few)}; choose fewer classes")
+    return chosen
 
 
-def _standardised(dealt: dict[str, dict[str, list[Clip]]]) -> dict[str, dict[str, list[Clip]]]:
-    """Clips with the channel statistics of the training split taken out; select and test lend none."""
-    training = np.concatenate([clip.features for splits in dealt.values() for clip in splits["train"]])
-    mean, deviation = training.mean(axis=0), training.std(axis=0) + 1e-3
+def _deal(by_class: Mapping[str, Sequence[Clip]], names: Sequence[str], settings: StitchSettings) -> dict[str, _Pool]:
+    """Clips of each class to the splits by share: the next one always goes where most are lacking."""
+    generator = np.random.Generator(np.random.PCG64([4, settings.seed, 0, 0]))
+    shares = np.asarray(settings.shares) / sum(settings.shares)
+    dealt: dict[str, dict[str, list[Clip]]] = {split: {label: [] for label in by_class} for split in SPLITS}
+    for label in sorted(by_class):
+        lack = shares * len(by_class[label])
+        for number in generator.permutation(len(by_class[label])):
+            side = int(np.argmax(lack))
+            lack[side] -= 1
+            dealt[SPLITS[side]][label].append(by_class[label][number])
     return {
-        label: {
-            split: [Clip(c.name, c.label, ((c.features - mean) / deviation).astype(np.float32)) for c in clips]
-            for split, clips in splits.items()
-        }
-        for label, splits in dealt.items()
+        split: _Pool(
+            actions=tuple(tuple(own[name]) for name in names),
+            background=tuple(clip for label in sorted(own) if label not in names for clip in own[label]),
+        )
+        for split, own in dealt.items()
     }
 
 
-def _video(
-    split: str,
-    number: int,
-    actions: Sequence[str],
-    pool: Mapping[str, Sequence[Clip]],
-    rest: Sequence[Clip],
-    settings: StitchSettings,
-    generator: np.random.Generator,
-) -> Video:
-    used: list[Clip] = []
-    labels: list[tuple[int, int, int]] = []  # class, first and last + 1 of the clips that make the action
+def _check_room(pool: _Pool, names: Sequence[str], split: str, settings: StitchSettings) -> None:
+    if not pool.background:
+        raise ValueError(f"background clips: none is left for {split}; choose fewer action classes")
+    most = settings.clips_per_action[1]
+    for name, clips in zip(names, pool.actions, strict=True):
+        if not clips:
+            raise ValueError(f"class '{name}' has too few clips, none is left for {split}; raise min_clips")
+        longest = sum(sorted(map(len, clips))[-most:]) + (most - 1) * settings.gap[1] * settings.max_snippets
+        if longest > settings.num_snippets[0]:
+            raise ValueError(
+                f"num_snippets: {settings.num_snippets[0]} may have no room for an action of '{name}' in {split}, "
+                f"up to {longest}; raise it, or lower clips_per_action, gap or max_snippets"
+            )
 
-    def add(candidates: Sequence[Clip], count: tuple[int, int]) -> None:
-        for _ in range(int(generator.integers(count[0], count[1] + 1))):
-            used.append(candidates[int(generator.integers(len(candidates)))])
 
-    main = number % len(actions)  # every class is there in every split
-    other = int(generator.integers(len(actions))) if number % 3 == 2 else main
-    add(rest, settings.background)
-    for turn in range(int(generator.integers(settings.actions[0], settings.actions[1] + 1))):
-        label = main if turn == 0 or generator.random() < 0.5 else other
-        first = len(used)
-        add(pool[actions[label]], settings.clips_per_action)
-        labels.append((label, first, len(used)))
-        add(rest, settings.background)
-    parts = [clip.features[: settings.max_snippets] for clip in used]
-    edges = np.cumsum([0, *(len(part) for part in parts)])
-    step = settings.snippet_seconds
+def _standardised(pools: Mapping[str, _Pool]) -> dict[str, _Pool]:
+    """Clips with the channel statistics of the training split taken out; select and test lend none."""
+    train = pools["train"]
+    values = np.concatenate([clip.features for own in (*train.actions, train.background) for clip in own])
+    mean, deviation = values.mean(axis=0), values.std(axis=0) + 1e-3
+
+    def change(clips: Sequence[Clip]) -> tuple[Clip, ...]:
+        return tuple(Clip(c.name, c.label, ((c.features - mean) / deviation).astype(np.float32)) for c in clips)
+
+    return {split: _Pool(tuple(map(change, p.actions)), change(p.background)) for split, p in pools.items()}
+
+
+def _videos(pools: Mapping[str, _Pool], settings: StitchSettings) -> list[Video]:
+    videos = []
+    for number_of_split, (split, count) in enumerate(zip(SPLITS, settings.num_videos, strict=True)):
+        pool = pools[split]
+        for number in range(count):
+            generator = np.random.Generator(np.random.PCG64([5, settings.seed, number_of_split, number]))
+            # every class is there once in every split that has room; further videos follow the clips' imbalance
+            main = number if number < len(pool.actions) else pool.draw_label(generator)
+            pieces = _draw_pieces(pool, main, settings, generator)
+            videos.append(_video(f"stitched_{split}_{number:04d}", split, pieces, settings.snippet_seconds))
+    return videos
+
+
+def _draw_pieces(pool: _Pool, main: int, settings: StitchSettings, generator: np.random.Generator) -> list[_Piece]:
+    """Background, action, background, action, ... as far as there is room, and background up to the drawn length."""
+    target = int(generator.integers(settings.num_snippets[0], settings.num_snippets[1] - settings.max_snippets + 1))
+    labels = [main, pool.draw_label(generator) if generator.random() < settings.second_class else main]
+    action = _action(pool, main, settings, generator)
+    room = target - _length(action)
+    pieces: list[_Piece] = []
+    for piece in _background(pool, settings.background, generator):
+        pieces += [piece] if _length(pieces) + len(piece) <= room else []
+    pieces += action
+    while True:
+        more = _background(pool, settings.background, generator)
+        more += _action(pool, labels[int(generator.integers(2))], settings, generator)
+        if _length(pieces) + _length(more) > target:
+            break
+        pieces += more
+    while _length(pieces) < target:
+        pieces += _background(pool, (1, 1), generator)
+    return pieces
+
+
+def _length(pieces: Sequence[_Piece]) -> int:
+    return sum(map(len, pieces))
+
+
+def _draw(pair: tuple[int, int], generator: np.random.Generator) -> int:
+    return int(generator.integers(pair[0], pair[1] + 1))
+
+
+def _background(pool: _Pool, count: tuple[int, int], generator: np.random.Generator) -> list[_Piece]:
+    numbers = generator.integers(len(pool.background), size=_draw(count, generator))
+    return [_Piece(pool.background[number], _BACKGROUND) for number in numbers]
+
+
+def _action(pool: _Pool, label: int, settings: StitchSettings, generator: np.random.Generator) -> list[_Piece]:
+    """Different clips of one class, as far as there are enough, with gaps between them."""
+    clips = pool.actions[label]
+    pieces: list[_Piece] = []
+    for number in generator.permutation(len(clips))[: _draw(settings.clips_per_action, generator)]:
+        if pieces:
+            pieces += _background(pool, settings.gap, generator)
+        pieces.append(_Piece(clips[number], label))
+    return pieces
+
+
+def _video(video_id: str, split: str, pieces: Sequence[_Piece], snippet_seconds: float) -> Video:
+    segments, end = [], 0
+    for label, run in groupby(pieces, lambda piece: piece.label):
+        start, end = end, end + _length(list(run))
+        if label != _BACKGROUND:
+            times = snippets_to_seconds([start, end], snippet_seconds)
+            segments.append(Segment(float(times[0]), float(times[1]), label))
     return Video(
-        video_id=f"stitched_{split}_{number:04d}",
+        video_id=video_id,
         subset="test" if split == "test" else "training",
         split=split,
-        snippet_seconds=step,
-        features=np.concatenate(parts),
-        segments=tuple(Segment(float(edges[a] * step), float(edges[b] * step), label) for label, a, b in labels),
-        clips=tuple(clip.name for clip in used),
+        snippet_seconds=snippet_seconds,
+        features=np.concatenate([piece.clip.features for piece in pieces]),
+        segments=tuple(segments),
+        clips=tuple(piece.clip.name for piece in pieces),
     )

@@ -22,7 +22,7 @@ class Config:
     permute_seed: int = param(0, "of that exchange", bounds=(0, None))
 
     def __post_init__(self) -> None:
-        if not self.store or Path(self.store).name != self.store:
+        if self.store in ("", ".", "..") or Path(self.store).name != self.store:
             raise ValueError(f"store: '{self.store}' must be a plain folder name below the data folder")
 
     def prepare(self, data_root: Path) -> None:
@@ -30,12 +30,13 @@ class Config:
 
         Raises:
             FileNotFoundError: it has not been built.
+            ValueError: it is damaged.
         """
         folder = data_root / self.store
         if not (folder / "manifest.json").is_file():
             raise FileNotFoundError(
                 f"no data set at {folder}; build it with "
-                f"`tadtune data build stitched --clips <folder or tar of .npy clips> --out {folder}`"
+                f"`tadtune data build stitched --clips DIR_OR_TAR --out {folder}` from .npy features of trimmed clips"
             )
         import_module("trainables.data.store").FeatureStore(folder)
 

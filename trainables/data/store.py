@@ -2,107 +2,53 @@
 
 ::
 
-    manifest.json     format, class names, sizes, builder, digest of the contents
-    videos.arrow      video_id, subset, split, duration_s, snippet_seconds, num_snippets, feature_offset, clips
-    segments.arrow    video_id, start_s, end_s, label, ambiguous
-    features.arrow    one row a snippet, all videos one after another
+    manifest.json     format, class names, feature dim, file sizes, builder, digest of the contents
+    videos.arrow      one row a video
+    segments.arrow    one row a segment
+    features.arrow    one row a snippet, all videos one after another, one uncompressed batch
 
-A video's features are a view into the map, so that all trials on a node share one copy.
+A video's features are a view into the map, so that all processes on a node share one copy.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from trainables.data.schema import (
+    SEGMENT_SCHEMA,
+    VIDEO_SCHEMA,
+    Features,
+    Segment,
+    Video,
+    check_class_names,
+    check_video,
+    feature_schema,
+)
+
+__all__ = ["FORMAT", "FeatureStore", "Segment", "Video", "read_manifest", "write_store"]
+
 FORMAT = 1
-SPLITS = ("train", "select", "test")
-Features = npt.NDArray[np.float32]
-
-VIDEO_SCHEMA = pa.schema(
-    [
-        ("video_id", pa.string()),
-        ("subset", pa.string()),
-        ("split", pa.string()),
-        ("duration_s", pa.float64()),
-        ("snippet_seconds", pa.float64()),
-        ("num_snippets", pa.int64()),
-        ("feature_offset", pa.int64()),
-        ("clips", pa.list_(pa.string())),
-    ]
-)
-SEGMENT_SCHEMA = pa.schema(
-    [
-        ("video_id", pa.string()),
-        ("start_s", pa.float64()),
-        ("end_s", pa.float64()),
-        ("label", pa.int64()),
-        ("ambiguous", pa.bool_()),
-    ]
-)
+_FILES = ("videos.arrow", "segments.arrow", "features.arrow")
+_DIGEST_BYTES = 1 << 24
 
 
-@dataclass(frozen=True)
-class Segment:
-    """One annotated segment.
-
-    Attributes:
-        start_s: start, seconds.
-        end_s: end, seconds.
-        label: class id.
-        ambiguous: excuses a miss, is no instance.
-    """
-
-    start_s: float
-    end_s: float
-    label: int
-    ambiguous: bool = False
-
-
-@dataclass(frozen=True)
-class Video:
-    """One video of a data set.
-
-    Attributes:
-        video_id: unique.
-        subset: the data set's own word for the part it belongs to.
-        split: train, select or test.
-        snippet_seconds: seconds between two snippets.
-        features: (L, C) float32.
-        segments: annotated segments.
-        clips: names of the trimmed clips it was stitched from, for checks that splits share none.
-    """
-
-    video_id: str
-    subset: str
-    split: str
-    snippet_seconds: float
-    features: Features
-    segments: tuple[Segment, ...]
-    clips: tuple[str, ...] = field(default=())
-
-    @property
-    def duration_s(self) -> float:
-        """Seconds that the snippets cover."""
-        return len(self.features) * self.snippet_seconds
-
-
-def write_store(folder: Path, videos: Sequence[Video], class_names: Sequence[str], builder: Mapping[str, Any]) -> str:
-    """Write a store beside its place, then move it there.
+def write_store(folder: Path, videos: Iterable[Video], class_names: Sequence[str], builder: Mapping[str, Any]) -> str:
+    """Write a store beside its place, then move it there in one step.
 
     Args:
         folder: of the store; must not exist.
-        videos: its videos.
+        videos: its videos; taken one at a time, so that they never need to be in memory together.
         class_names: K names.
         builder: name and settings of what made it, for the manifest.
 
@@ -111,99 +57,129 @@ def write_store(folder: Path, videos: Sequence[Video], class_names: Sequence[str
 
     Raises:
         ValueError: a video that cannot be stored; it is named.
-        FileExistsError: the store is there already.
+        FileExistsError: the store is there already, or another process was faster.
     """
-    _check_videos(videos, class_names)
+    check_class_names(class_names)
+    if folder.exists():
+        raise FileExistsError(_exists(folder))
     folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    scratch = folder.parent / f".{folder.name}.{uuid.uuid4().hex}.tmp"
+    scratch.mkdir()
     try:
-        _write_table(scratch / "videos.arrow", _video_table(videos))
-        _write_table(scratch / "segments.arrow", _segment_table(videos))
-        _write_features(scratch / "features.arrow", [v.features for v in videos])
+        feat_dim = _write_tables(scratch, videos, len(class_names))
         manifest = {
             "format": FORMAT,
             "class_names": list(class_names),
-            "feat_dim": int(videos[0].features.shape[1]),
+            "feat_dim": feat_dim,
             "sizes": {name: (scratch / name).stat().st_size for name in _FILES},
             "builder": dict(builder),
-            "digest": _digest(scratch, class_names),
         }
+        manifest["digest"] = _digest(_Contents(scratch, manifest))
         (scratch / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True), encoding="utf-8")
-        if folder.exists():
-            raise FileExistsError(f"{folder} is there already; remove it to build it anew, or choose another name")
-        scratch.rename(folder)
+        for name in (*_FILES, "manifest.json"):
+            _sync(scratch / name)
+        _move(scratch, folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return str(manifest["digest"])
 
 
-_FILES = ("videos.arrow", "segments.arrow", "features.arrow")
-
-
-def _check_videos(videos: Sequence[Video], class_names: Sequence[str]) -> None:
-    if not videos:
-        raise ValueError("a store needs at least one video")
+def _write_tables(scratch: Path, videos: Iterable[Video], num_classes: int) -> int:
+    """Write the three files; C."""
+    video_rows: list[dict[str, Any]] = []
+    segment_rows: list[dict[str, Any]] = []
     seen: set[str] = set()
-    for video in videos:
-        name = f"video '{video.video_id}'"
-        if video.video_id in seen:
-            raise ValueError(f"{name} is there twice")
-        seen.add(video.video_id)
-        if video.split not in SPLITS:
-            raise ValueError(f"{name}: split '{video.split}' is none of {', '.join(SPLITS)}")
-        if video.features.ndim != 2 or len(video.features) == 0 or video.features.dtype != np.float32:
-            raise ValueError(f"{name}: features {video.features.shape} {video.features.dtype}, expected (L, C) float32")
-        if not np.isfinite(video.features).all():
-            raise ValueError(f"{name}: a feature is not finite")
-        for segment in video.segments:
-            if not 0 <= segment.start_s < segment.end_s or not 0 <= segment.label < len(class_names):
-                raise ValueError(f"{name}: {segment} must have start < end and one of {len(class_names)} labels")
+    feat_dim = offset = 0
+    raw = scratch / "features.raw"
+    with raw.open("wb") as stream:
+        for video in videos:
+            feat_dim = feat_dim or video.features.shape[-1]
+            check_video(video, feat_dim=feat_dim, num_classes=num_classes)
+            if video.video_id in seen:
+                raise ValueError(f"video '{video.video_id}' is there twice")
+            seen.add(video.video_id)
+            stream.write(np.ascontiguousarray(video.features).data)
+            video_rows.append(video.row(offset))
+            segment_rows += video.segment_rows()
+            offset += len(video.features)
+    if not video_rows:
+        raise ValueError("a data set without videos")
+    _write_batch(scratch / "videos.arrow", pa.RecordBatch.from_pylist(video_rows, VIDEO_SCHEMA))
+    _write_batch(scratch / "segments.arrow", pa.RecordBatch.from_pylist(segment_rows, SEGMENT_SCHEMA))
+    schema = feature_schema(feat_dim)
+    with pa.memory_map(str(raw)) as source:
+        flat = pa.Array.from_buffers(pa.float32(), offset * feat_dim, [None, source.read_buffer()])
+        column = pa.FixedSizeListArray.from_arrays(flat, type=schema.field(0).type)
+        _write_batch(scratch / "features.arrow", pa.record_batch([column], schema=schema))
+    raw.unlink()
+    return feat_dim
 
 
-def _video_table(videos: Sequence[Video]) -> pa.Table:
-    lengths = [len(v.features) for v in videos]
-    offsets = np.cumsum([0, *lengths[:-1]])
-    return pa.table(
-        {
-            "video_id": [v.video_id for v in videos],
-            "subset": [v.subset for v in videos],
-            "split": [v.split for v in videos],
-            "duration_s": [v.duration_s for v in videos],
-            "snippet_seconds": [v.snippet_seconds for v in videos],
-            "num_snippets": lengths,
-            "feature_offset": offsets.tolist(),
-            "clips": [list(v.clips) for v in videos],
-        },
-        schema=VIDEO_SCHEMA,
-    )
+def _write_batch(path: Path, batch: pa.RecordBatch) -> None:
+    options = pa.ipc.IpcWriteOptions(compression=None, allow_64bit=True)
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema, options=options) as writer:
+        writer.write_batch(batch)
 
 
-def _segment_table(videos: Sequence[Video]) -> pa.Table:
-    rows = [(v.video_id, s.start_s, s.end_s, s.label, s.ambiguous) for v in videos for s in v.segments]
-    names = SEGMENT_SCHEMA.names
-    return pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)}, SEGMENT_SCHEMA)
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
-def _write_table(path: Path, table: pa.Table) -> None:
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
+def _move(scratch: Path, folder: Path) -> None:
+    try:
+        scratch.rename(folder)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            raise FileExistsError(_exists(folder)) from error
+        raise
+    _sync(folder.parent)
 
 
-def _write_features(path: Path, features: Sequence[Features]) -> None:
-    width = features[0].shape[1]
-    schema = pa.schema([("feats", pa.list_(pa.float32(), width))])
-    flat = pa.array(np.concatenate(features).reshape(-1))
-    column = pa.FixedSizeListArray.from_arrays(flat, width)
-    # one uncompressed batch, so that every video is one contiguous piece of the file
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-        writer.write_batch(pa.record_batch([column], schema=schema))
+def _exists(folder: Path) -> str:
+    return f"{folder} is there already; remove it to build it anew, or choose another name"
 
 
-def _digest(folder: Path, class_names: Sequence[str]) -> str:
-    state = hashlib.sha256(json.dumps(list(class_names)).encode())
-    for name in _FILES:
-        with (folder / name).open("rb") as stream:
-            state.update(hashlib.file_digest(stream, "sha256").digest())
+class _Contents:
+    """The files of a folder, mapped and checked against a manifest."""
+
+    def __init__(self, folder: Path, manifest: Mapping[str, Any]) -> None:
+        for name in _FILES:
+            path, size = folder / name, manifest["sizes"][name]
+            actual = path.stat().st_size if path.is_file() else 0
+            if actual != size:
+                raise ValueError(f"{path}: {actual} bytes, the manifest says {size}; remove {folder} and build it anew")
+        feat_dim = int(manifest["feat_dim"])
+        self.class_names = tuple(manifest["class_names"])
+        self.videos: list[dict[str, Any]] = _read_batch(folder / "videos.arrow", VIDEO_SCHEMA).to_pylist()
+        self.segments: list[dict[str, Any]] = _read_batch(folder / "segments.arrow", SEGMENT_SCHEMA).to_pylist()
+        column = _read_batch(folder / "features.arrow", feature_schema(feat_dim)).column(0)
+        self.features: Features = column.values.to_numpy(zero_copy_only=True).reshape(-1, feat_dim)
+
+
+def _read_batch(path: Path, schema: pa.Schema) -> pa.RecordBatch:
+    try:
+        # the buffers keep the map open as long as they are needed
+        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        if not reader.schema.equals(schema):
+            raise ValueError(
+                f"{path}: its columns are not those this version reads; remove {path.parent} and build it anew"
+            )
+        return reader.get_batch(0)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path}: not readable: {error}; remove {path.parent} and build it anew") from error
+
+
+def _digest(contents: _Contents) -> str:
+    """sha256 of the values, not of the files: the same whatever version of Arrow wrote them."""
+    tables = [list(contents.class_names), contents.features.shape[1], contents.videos, contents.segments]
+    state = hashlib.sha256(json.dumps(tables, sort_keys=True).encode())
+    values = contents.features.reshape(-1).astype("<f4", copy=False)
+    for start in range(0, values.size, _DIGEST_BYTES // 4):
+        state.update(values[start : start + _DIGEST_BYTES // 4].data)
     return state.hexdigest()
 
 
@@ -221,35 +197,36 @@ class FeatureStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.manifest = read_manifest(folder)
-        for name, size in self.manifest["sizes"].items():
-            actual = (folder / name).stat().st_size if (folder / name).is_file() else 0
-            if actual != size:
-                raise ValueError(f"{folder / name}: {actual} bytes, the manifest says {size}; build the store anew")
-        self.videos: list[dict[str, Any]] = _read_table(folder / "videos.arrow").to_pylist()
-        self.segments: list[dict[str, Any]] = _read_table(folder / "segments.arrow").to_pylist()
-        self._map = pa.memory_map(str(folder / "features.arrow"))
-        column = pa.ipc.open_file(self._map).get_batch(0).column(0)
-        self._features: Features = column.values.to_numpy(zero_copy_only=True).reshape(-1, self.feat_dim)
+        self._contents = _Contents(folder, self.manifest)
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """K names."""
-        return tuple(self.manifest["class_names"])
+        return self._contents.class_names
 
     @property
     def feat_dim(self) -> int:
         """C."""
-        return int(self.manifest["feat_dim"])
+        return int(self._contents.features.shape[1])
+
+    @property
+    def videos(self) -> list[dict[str, Any]]:
+        """Rows of ``VIDEO_SCHEMA``."""
+        return self._contents.videos
+
+    @property
+    def segments(self) -> list[dict[str, Any]]:
+        """Rows of ``SEGMENT_SCHEMA``, in the order of the videos."""
+        return self._contents.segments
 
     def features(self, index: int) -> Features:
         """(L, C) read-only view of the features of the video at this index."""
         row = self.videos[index]
-        view: Features = self._features[row["feature_offset"] : row["feature_offset"] + row["num_snippets"]]
-        return view
+        return self._contents.features[row["feature_offset"] : row["feature_offset"] + row["num_snippets"]]
 
     def verify(self) -> bool:
-        """Whether the contents still have the digest they were written with."""
-        return _digest(self.folder, self.class_names) == self.manifest["digest"]
+        """Whether the contents still have the digest they were written with; reads everything."""
+        return _digest(self._contents) == self.manifest["digest"]
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -257,17 +234,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: it is of another format.
+        ValueError: it is damaged or of another format.
     """
     path = folder / "manifest.json"
     if not path.is_file():
         raise FileNotFoundError(f"no feature store at {folder}")
-    manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not readable: {error}; remove {folder} and build it anew") from error
     if manifest.get("format") != FORMAT:
-        raise ValueError(f"{path}: format {manifest.get('format')}, this version reads {FORMAT}; build it anew")
+        raise ValueError(
+            f"{path}: format {manifest.get('format')}, this version reads {FORMAT}; remove {folder} and build it anew"
+        )
     return manifest
-
-
-def _read_table(path: Path) -> pa.Table:
-    with pa.memory_map(str(path)) as source:
-        return pa.ipc.open_file(source).read_all()

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from trainables.data.store import Segment, Video, write_store
+from trainables.data.schema import Segment, Video
+from trainables.data.splits import stratified_subset
+from trainables.data.store import write_store
 from trainables.data.synthetic_config import Config
+from trainables.segments import snippets_to_seconds
 
 Array = npt.NDArray[np.float64]
+
+#: Snippets of context on each side of an action, as a share of the action's length.
+_CONTEXT_SHARE = 1.0
 
 
 def build(config: Config, folder: Path) -> None:
@@ -21,21 +28,27 @@ def build(config: Config, folder: Path) -> None:
         write_store(folder, make_videos(config), names, config.builder())
 
 
-def make_videos(config: Config) -> list[Video]:
+def make_videos(config: Config) -> Iterator[Video]:
     """Every video, from the configuration alone."""
-    generator = np.random.Generator(np.random.PCG64(config.seed))
+    generator = np.random.Generator(np.random.PCG64([6, config.seed, 0, 0]))
     directions = _unit_rows(generator.normal(size=(config.num_classes, config.feat_dim)))
-    scenes = _unit_rows(generator.normal(size=((config.num_classes + 1) // 2, config.feat_dim)))
-    num_test = round(config.test_fraction * config.num_videos)
-    num_select = round(config.select_fraction * config.num_videos)
-    splits = ["test"] * num_test + ["select"] * num_select
-    splits += ["train"] * (config.num_videos - len(splits))
-    videos = []
-    for number, split in enumerate(splits):
-        own = np.random.Generator(np.random.PCG64([config.seed, number]))
-        first = number % config.num_classes  # every class turns up in every split
-        videos.append(_video(config, own, number, split, first, directions, scenes))
-    return videos
+    contexts = _unit_rows(generator.normal(size=(config.num_classes, config.feat_dim)))
+    labels = generator.permutation(np.arange(config.num_videos) % config.num_classes)
+    for number, (label, split) in enumerate(zip(labels.tolist(), assign_splits(config, labels), strict=True)):
+        own = np.random.Generator(np.random.PCG64([7, config.seed, number, 0]))
+        # context k is that of classes k and k - 1: no context tells the class
+        context = contexts[(label + int(own.integers(2))) % config.num_classes]
+        yield _video(config, own, number, split, label, directions[label], context)
+
+
+def assign_splits(config: Config, labels: npt.NDArray[np.int64]) -> list[str]:
+    """Split of every video: test first, then select from the videos that are left for training, by class."""
+    sizes = config.split_sizes()
+    has_class = np.eye(config.num_classes, dtype=bool)[labels]
+    test = stratified_subset(has_class, sizes["test"], seed=config.seed)
+    select = np.zeros_like(test)
+    select[~test] = stratified_subset(has_class[~test], sizes["select"], seed=config.seed + 1)
+    return ["test" if t else "select" if s else "train" for t, s in zip(test, select, strict=True)]
 
 
 def _unit_rows(values: Array) -> Array:
@@ -49,34 +62,42 @@ def _video(
     number: int,
     split: str,
     label: int,
-    directions: Array,
-    scenes: Array,
+    direction: Array,
+    context: Array,
 ) -> Video:
     length = int(generator.integers(config.num_snippets[0], config.num_snippets[1] + 1))
     features = config.noise * generator.normal(size=(length, config.feat_dim))
-    scale = np.sqrt(config.feat_dim) * config.noise if config.noise else 1.0
-    features += config.context_strength * scale * 0.5 * scenes[label // 2]
-    segments = []
-    for begin, end in _places(config, generator, length):
-        evidence = config.flank_strength * np.ones(end - begin)
-        core = max(1, round(config.core_fraction * (end - begin)))
-        offset = int(generator.integers(0, end - begin - core + 1))
+    evidence = np.zeros(length)
+    around = np.zeros(length)
+    places = _places(config, generator, length)
+    for start, end in places:
+        reach = round(_CONTEXT_SHARE * (end - start))
+        around[max(start - reach, 0) : end + reach] = config.context_confuser
+        core = max(1, round(config.core_fraction * (end - start)))
+        offset = start + int(generator.integers(0, end - start - core + 1))
+        evidence[start:end] = config.flank_strength
         evidence[offset : offset + core] = config.core_strength
-        features[begin:end] += evidence[:, None] * scale * 0.5 * directions[label]
-        segments.append(Segment(begin * config.snippet_seconds, end * config.snippet_seconds, label))
-    subset = "test" if split == "test" else "training"
-    name = f"synthetic_{number:04d}"
-    return Video(name, subset, split, config.snippet_seconds, features.astype(np.float32), tuple(segments))
+    features += evidence[:, None] * direction + around[:, None] * context
+    times = snippets_to_seconds(places, config.snippet_seconds)
+    return Video(
+        video_id=f"synthetic_{number:04d}",
+        subset="test" if split == "test" else "training",
+        split=split,
+        snippet_seconds=config.snippet_seconds,
+        features=features.astype(np.float32),
+        segments=tuple(Segment(float(start), float(end), label) for start, end in times),
+        fps=config.fps,
+    )
 
 
 def _places(config: Config, generator: np.random.Generator, length: int) -> list[tuple[int, int]]:
     """Disjoint places of the actions, at least one snippet apart, in order."""
     wanted = int(generator.integers(config.actions_per_video[0], config.actions_per_video[1] + 1))
     sizes = generator.integers(config.action_snippets[0], config.action_snippets[1] + 1, size=wanted).tolist()
-    while len(sizes) > 1 and sum(sizes) + len(sizes) > length:
+    while len(sizes) > 1 and sum(sizes) + len(sizes) - 1 > length:
         sizes.pop()
-    gaps = length - sum(sizes) - (len(sizes) - 1)
-    cuts = np.sort(generator.integers(0, gaps + 1, size=len(sizes)))
+    spare = length - sum(sizes) - (len(sizes) - 1)
+    cuts = np.sort(generator.integers(0, spare + 1, size=len(sizes)))
     places, used = [], 0
     for cut, size in zip(cuts.tolist(), sizes, strict=True):
         places.append((cut + used, cut + used + size))

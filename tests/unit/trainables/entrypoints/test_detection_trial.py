@@ -13,6 +13,10 @@ import torch
 
 from trainables.aux_tasks.mdc_cas.config import Config as MdcCas
 from trainables.config import Phase
+from trainables.data.dataset import FeatureDataset
+from trainables.data.schema import Segment
+from trainables.data.store import write_store
+from trainables.data.synthetic import make_videos
 from trainables.data.synthetic_config import Config as Synthetic
 from trainables.detectors.kt_mgfn.config import Base, Brm, Ccm, Config, Data, Mdcm, Optim
 from trainables.entrypoints.detection import DetectionTrial, weighted_sum
@@ -94,7 +98,6 @@ def test_a_task_adds_its_loss_with_its_weight(root: Path) -> None:
 
 
 def test_a_task_without_weight_leaves_the_host_alone(root: Path) -> None:
-    plain, beside = trial(root), trial(root, tasks={"mdc_cas": MdcCas(weight=0.0)})
     # clipping joins all gradients, so compare where it does not act
     loose = dataclasses.replace(DETECTOR, optim=dataclasses.replace(DETECTOR.optim, grad_clip=1e6))
     plain, beside = trial(root, detector=loose), trial(root, detector=loose, tasks={"mdc_cas": MdcCas(weight=0.0)})
@@ -102,21 +105,21 @@ def test_a_task_without_weight_leaves_the_host_alone(root: Path) -> None:
 
 
 def test_scrambling_training_boundaries_changes_nothing(root: Path, tmp_path: Path) -> None:
-    from trainables.data.dataset import FeatureDataset
+    rng = np.random.default_rng(0)
 
-    class Scrambled(FeatureDataset):
-        def __init__(self, folder: Path) -> None:
-            super().__init__(folder)
-            rng = np.random.default_rng(0)
-            for row in self._rows("train"):
-                self._segments[row] = [
-                    (float(s), float(s + 1), k)
-                    for (_, _, k), s in zip(self._segments[row], rng.random(99) * 9, strict=False)
-                ]
+    def moved(segment: Segment) -> Segment:
+        start = float(rng.random() * 9)
+        return dataclasses.replace(segment, start_s=start, end_s=start + 1)
+
+    videos = [
+        dataclasses.replace(v, segments=tuple(moved(s) for s in v.segments)) if v.split == "train" else v
+        for v in make_videos(DATA)
+    ]
+    write_store(tmp_path / "scrambled", videos, trial(root)._data.class_names, {})
 
     class Opener:
-        def open(self, data_root: Path) -> Scrambled:
-            return Scrambled(DATA.folder(data_root))
+        def open(self, data_root: Path) -> FeatureDataset:
+            return FeatureDataset(tmp_path / "scrambled")
 
     a, b = trial(root), trial(root, dataset=Opener())
     assert train(a, 5) == train(b, 5)

@@ -1,0 +1,48 @@
+"""What a store's summary says, against a store counted by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trainables.data.inspection import shared_clips, summarise
+from trainables.data.schema import Segment, Video
+from trainables.data.store import FeatureStore, write_store
+
+
+def _video(
+    name: str, split: str, length: int, segments: tuple[Segment, ...] = (), clips: tuple[str, ...] = ()
+) -> Video:
+    return Video(name, "part", split, 0.5, np.zeros((length, 2), np.float32), segments, clips)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FeatureStore:
+    videos = [
+        _video("a", "train", 20, (Segment(0, 4, 0), Segment(3, 5, 1), Segment(9, 12, 0)), ("x", "y")),
+        _video("b", "train", 40, (Segment(1, 1.5, 0), Segment(8, 9, 0, ambiguous=True)), ("x",)),
+        _video("c", "select", 10, (Segment(2, 3, 1), Segment(3, 4, 1)), ("y", "z")),
+    ]
+    write_store(tmp_path / "s", videos, ["jump", "run"], {"name": "test"})
+    return FeatureStore(tmp_path / "s")
+
+
+def test_counts_by_hand(store: FeatureStore) -> None:
+    train, select, test = summarise(store)
+    assert (train.videos, train.segments, train.ambiguous) == (2, 4, 1)
+    assert train.hours == pytest.approx(30 / 3600)
+    assert train.durations_s == (10.0, 15.0, 20.0)
+    assert train.action_share == pytest.approx((5 + 1 + 0.5) / 30), "overlaps once, nothing beyond the end"
+    assert train.per_class == {"jump": 3, "run": 1}
+    assert train.videos_per_class == {"jump": 2, "run": 1}
+    assert train.lengths == [1, 0, 2, 1, 0, 0, 0, 0]  # 0.5 s; 2 and 3 s; 4 s
+    assert train.overlapping == 2
+    assert train.beyond_end == 1
+    assert (select.segments, select.overlapping, select.beyond_end) == (2, 0, 0), "touching is not overlapping"
+    assert (test.videos, test.segments, test.durations_s, test.action_share) == (0, 0, (), 0.0)
+
+
+def test_clips_of_two_splits_are_named(store: FeatureStore) -> None:
+    assert shared_clips(store) == ["y"]

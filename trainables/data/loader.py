@@ -1,0 +1,168 @@
+"""Batches of one pass over a split. Hands out no label that the supervision does not allow.
+
+Every random draw comes from a generator of (seed, epoch, index of the video in the split) alone, so that an epoch is
+the same whatever ran before it and whatever the number of workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from trainables.config import Sampling
+from trainables.data.sampling import Sampled, check_sampling, sample_video, take
+from trainables.data.schema import Features
+from trainables.records import Batch, SegmentTargets, Supervision
+from trainables.segments import FloatArray, clip_segments, seconds_to_grid
+
+
+@dataclass(frozen=True)
+class LabelledVideo:
+    """What a pass needs to know of one video.
+
+    Attributes:
+        video_id: its id.
+        snippet_seconds: seconds that one snippet covers.
+        feats: (L, C), may be a view of a memory map.
+        segments_s: (n, 2) annotated instances, seconds.
+        labels: (n,) class ids.
+    """
+
+    video_id: str
+    snippet_seconds: float
+    feats: Features
+    segments_s: FloatArray
+    labels: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Input:
+    """One input to come: a video, and what to read of it."""
+
+    video: LabelledVideo
+    sampled: Sampled
+
+    @property
+    def seconds_per_sample(self) -> float:
+        return self.video.snippet_seconds * self.sampled.snippets_per_sample
+
+    @property
+    def start_s(self) -> float:
+        return self.video.snippet_seconds * self.sampled.start_snippets
+
+    def segments_grid(self) -> FloatArray:
+        """(n, 2) instances in samples of this input, not cut to it."""
+        return seconds_to_grid(self.video.segments_s, start_s=self.start_s, seconds_per_sample=self.seconds_per_sample)
+
+
+def load_batches(
+    videos: Sequence[LabelledVideo],
+    num_classes: int,
+    *,
+    sampling: Sampling,
+    batch_size: int,
+    supervision: Supervision,
+    seed: int,
+    epoch: int | None,
+    rank: int = 0,
+    world_size: int = 1,
+) -> Iterator[Batch]:
+    """Inputs of one pass; arguments as in :meth:`trainables.contracts.Dataset.batches`.
+
+    Args:
+        videos: of the split, in its order.
+        num_classes: K.
+        sampling: see there, as the rest.
+        batch_size: see there.
+        supervision: see there.
+        seed: see there.
+        epoch: see there.
+        rank: see there.
+        world_size: see there.
+
+    Raises:
+        ValueError: an argument out of bounds; at once, not when the first batch is read.
+    """
+    check_sampling(sampling)
+    if batch_size < 1:
+        raise ValueError(f"batch_size: {batch_size} must be 1 or more")
+    if not 0 <= rank < world_size:
+        raise ValueError(f"rank: {rank} must be from 0 to world_size - 1 = {world_size - 1}")
+    if supervision not in get_args(Supervision):
+        raise ValueError(f"supervision: '{supervision}' is none of {', '.join(get_args(Supervision))}")
+    inputs = _inputs(videos, sampling, seed, epoch, rank, world_size)
+    width = None if (sampling.test if epoch is None else sampling.train) == "native" else sampling.length
+    chunks = (inputs[first : first + batch_size] for first in range(0, len(inputs), batch_size))
+    return (_collate(chunk, num_classes, width, supervision) for chunk in chunks)
+
+
+def _inputs(
+    videos: Sequence[LabelledVideo], sampling: Sampling, seed: int, epoch: int | None, rank: int, world_size: int
+) -> list[_Input]:
+    """This worker's inputs, in the order in which they are handed out."""
+    numbers = range(len(videos))
+    # a key of four words: shorter ones are padded with zeros, and would make two videos draw alike
+    own = [np.random.Generator(np.random.PCG64([1, seed, epoch or 0, number])) for number in numbers]
+    order = list(numbers)
+    if epoch is not None:
+        places = [generator.random() for generator in own]
+        order.sort(key=lambda number: (places[number], number))
+    drawn: list[tuple[float, _Input]] = []
+    for number in order[rank::world_size]:
+        video, generator = videos[number], own[number]
+        for sampled in sample_video(len(video.feats), sampling, training=epoch is not None, generator=generator):
+            # windows of one video are spread over the epoch
+            drawn.append((0.0 if epoch is None else generator.random(), _Input(video, sampled)))
+    drawn.sort(key=lambda item: item[0])
+    return [item for _, item in drawn]
+
+
+def _collate(inputs: Sequence[_Input], num_classes: int, width: int | None, supervision: Supervision) -> Batch:
+    """One batch of T = ``width`` samples, or of the longest input's; what is missing is 0 and not valid."""
+    lengths = [len(item.sampled.positions) for item in inputs]
+    width = width or max(lengths)
+    feats = np.zeros((len(inputs), width, inputs[0].video.feats.shape[1]), np.float32)
+    for row, item, length in zip(feats, inputs, lengths, strict=True):
+        row[:length] = take(item.video.feats, item.sampled)
+    valid = np.arange(width) < np.asarray(lengths)[:, None]
+    full = supervision == "segments"
+    return Batch(
+        video_ids=tuple(item.video.video_id for item in inputs),
+        valid_mask=torch.from_numpy(valid),
+        seconds_per_sample=torch.tensor([item.seconds_per_sample for item in inputs], dtype=torch.float64),
+        start_s=torch.tensor([item.start_s for item in inputs], dtype=torch.float64),
+        video_labels=None if supervision == "none" else _video_labels(inputs, num_classes),
+        feats=torch.from_numpy(feats).transpose(1, 2).contiguous(),
+        segments=tuple(_targets(item, length) for item, length in zip(inputs, lengths, strict=True)) if full else None,
+        frame_labels=_frame_labels(inputs, valid, num_classes) if full else None,
+    )
+
+
+def _video_labels(inputs: Sequence[_Input], num_classes: int) -> Tensor:
+    """(B, K) classes of the whole video, also where a window shows none of them."""
+    labels = torch.zeros(len(inputs), num_classes)
+    for row, item in zip(labels, inputs, strict=True):
+        row[torch.from_numpy(item.video.labels)] = 1.0
+    return labels
+
+
+def _targets(item: _Input, length: int) -> SegmentTargets:
+    """Instances cut to the input; those outside are left out."""
+    grid, kept = clip_segments(item.segments_grid(), 0.0, float(length))
+    return SegmentTargets(torch.from_numpy(grid[kept]).float(), torch.from_numpy(item.video.labels[kept]))
+
+
+def _frame_labels(inputs: Sequence[_Input], valid: npt.NDArray[np.bool_], num_classes: int) -> Tensor:
+    """(B, T, K): a sample has a class where its centre lies in an instance."""
+    labels = np.zeros((*valid.shape, num_classes), np.float32)
+    centres = np.arange(valid.shape[1]) + 0.5
+    for row, item in zip(labels, inputs, strict=True):
+        for (start, end), label in zip(item.segments_grid(), item.video.labels, strict=True):
+            row[(centres >= start) & (centres < end), label] = 1.0
+    return torch.from_numpy(labels * valid[:, :, None])
