@@ -62,7 +62,7 @@ def run(
 
 
 @app.command()
-def plan(study: StudyName, storage: Storage = Path("runs"), data: DataRoot = Path("data")) -> None:
+def plan(study: StudyName, storage: Storage = Path("runs")) -> None:
     """Show a study's trials, what is done, what the rest costs and what differences it can resolve."""
     from rich.console import Console
 

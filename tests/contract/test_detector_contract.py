@@ -111,7 +111,9 @@ def test_weights_load_safely(config: Any) -> None:
     stream = io.BytesIO()
     torch.save(model.state_dict(), stream)
     stream.seek(0)
-    model.load_state_dict(torch.load(stream, weights_only=True))
+    outcome = model.load_state_dict(torch.load(stream, weights_only=True))
+    assert not outcome.missing_keys
+    assert not outcome.unexpected_keys
 
 
 def test_detection_is_deterministic_and_names_every_video(config: Any) -> None:

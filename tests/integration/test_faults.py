@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import subprocess
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from toy_runs import Sandbox, wait_until, worker_pids
-
-from tadtune.track.mlflow_server import server_command, server_environment
+from toy_runs import MlflowServer, Sandbox, wait_until, worker_pids
 
 pytestmark = pytest.mark.slow
 
@@ -78,55 +73,24 @@ def test_asked_to_stop(tmp_path: Path, slow_sweep: dict[str, Any], how: signal.S
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[str, Any]]:
-    """An MLflow server and a function that starts it again."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    (tmp_path / "server").mkdir()
-    processes: list[subprocess.Popen[bytes]] = []
-
-    def start() -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            server_command(tmp_path / "server", port),
-            env=server_environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        processes.append(process)
-
-        def healthy() -> bool:
-            try:
-                return bool(urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).status == 200)
-            except OSError:
-                return False
-
-        wait_until(healthy, 60)
-        return process
-
-    yield f"http://127.0.0.1:{port}", start
-    for process in processes:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-        process.wait()
+def server(tmp_path: Path) -> Iterator[MlflowServer]:
+    """An MLflow server that can be killed and started again."""
+    server = MlflowServer(tmp_path / "server")
+    yield server
+    server.kill()
 
 
-def test_kill_9_of_the_mlflow_server(tmp_path: Path, slow_sweep: dict[str, Any], server: tuple[str, Any]) -> None:
-    uri, start = server
-    process = start()
-    sandbox = Sandbox(tmp_path, slow_sweep, tracking_uri=uri)
+def test_kill_9_of_the_mlflow_server(tmp_path: Path, slow_sweep: dict[str, Any], server: MlflowServer) -> None:
+    server.start()
+    sandbox = Sandbox(tmp_path, slow_sweep, tracking_uri=server.uri)
     driver = sandbox.start()
     wait_until(lambda: _done(sandbox) >= 2)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    server.kill()
     output, _ = driver.communicate(timeout=180)
     assert driver.returncode == 0, output
     assert "did not take everything" in output
     assert len(sandbox.results()) == 8  # the trials did not wait for it
-    start()
+    server.start()
     code, output = sandbox.run()
     assert code == 0, output
     sandbox.check_nothing_lost_or_doubled(8)

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +11,8 @@ from typing import Any
 import pytest
 from browsing import needs_browser, open_browser
 from mlflow import MlflowClient
-from toy_runs import Sandbox, wait_until
+from toy_runs import MlflowServer, Sandbox, wait_until
 
-from tadtune.track.mlflow_server import server_command, server_environment
 from tadtune.track.mlflow_store import default_uri
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, needs_browser]
@@ -34,30 +29,10 @@ def sandbox(tmp_path: Path, toy_ablation: dict[str, Any]) -> Sandbox:
 @pytest.fixture
 def pages(sandbox: Sandbox) -> Iterator[str]:
     """Address of a server on the study's runs."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen(
-        server_command(sandbox.storage, port),
-        env=server_environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-    def healthy() -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1) as reply:
-                return bool(reply.status == 200)
-        except OSError:
-            return False
-
-    try:
-        wait_until(healthy, 60)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(server.pid, 9)
-        server.wait()
+    server = MlflowServer(sandbox.storage)
+    server.start()
+    yield server.uri
+    server.kill()
 
 
 def _text(browser: Any) -> str:

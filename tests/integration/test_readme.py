@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from toy_runs import wait_until
+from toy_runs import answers, free_port, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -84,6 +82,19 @@ def test_command(command: str, reader: Path, demo: tuple[Path, str]) -> None:
     assert output.strip()
 
 
+def test_mlflows_pages(demo: tuple[Path, str]) -> None:
+    """`tadtune ui`, which the text names."""
+    assert "`tadtune ui`" in README
+    port = free_port()
+    command = [str(BIN / "tadtune"), "ui", "--storage", str(demo[0] / "runs"), "--port", str(port)]
+    pages = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/health"), 90)
+    finally:
+        os.killpg(pages.pid, 9)
+        pages.wait()
+
+
 def test_data_commands(reader: Path, test_data: Path) -> None:
     clips = test_data / "features" / "gym_i3d" / "gym_i3d_odd.tar.xz"
     for command in (c for c in COMMANDS if c.startswith("tadtune data")):
@@ -92,21 +103,11 @@ def test_data_commands(reader: Path, test_data: Path) -> None:
     assert "push-up" in output
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
-
-
 @pytest.fixture
 def cluster() -> Iterator[str]:
     """A cluster of its own on this machine; the address of its dashboard."""
     short = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # Ray's sockets allow no long path
-    gcs, dashboard, client, agent = _free_ports(4)
+    gcs, dashboard, client, agent = (free_port() for _ in range(4))
     environment = {
         **os.environ,
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
@@ -119,15 +120,8 @@ def cluster() -> Iterator[str]:
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
 
-    def answers() -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{dashboard}/api/version", timeout=2) as reply:
-                return bool(reply.status == 200)
-        except OSError:
-            return False
-
     try:
-        wait_until(answers, 90)
+        wait_until(lambda: answers(f"http://127.0.0.1:{dashboard}/api/version"), 90)
         yield f"http://127.0.0.1:{dashboard}"
     finally:
         head.terminate()

@@ -11,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit" / "tadtune" / "report"))
 
+from browsing import needs_browser, open_browser
 from report_studies import PARTS, finish, install, make_ablation, make_sweep, planned, sweep_trial
 from simulated import leave_behind
 
@@ -18,25 +19,9 @@ from tadtune.report import write_reports
 from tadtune.track.study_folder import StudyFolder
 from trainables.evaluation.protocols import Thumos14Official
 
-CHROMIUM, CHROMEDRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 QUALITY = {"baseline": 0.50, "plus_mdcm": 0.53, "plus_ccm": 0.38, "plus_ktm": 0.62, "<script>alert(1)</script>": 0.80}
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        not (CHROMIUM.is_file() and CHROMEDRIVER.is_file()), reason="no Debian chromium and chromedriver"
-    ),
-]
+pytestmark = [pytest.mark.browser, needs_browser]
 
 # Whether every figure has drawn at least one of its series.
 DRAWN = """
@@ -131,13 +116,7 @@ def pages(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    options = selenium.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = selenium.Chrome(options=options, service=selenium.ChromeService(str(CHROMEDRIVER)))
+    driver = open_browser(tmp_path_factory.mktemp("profile"))
     yield driver
     driver.quit()
 

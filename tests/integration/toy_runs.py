@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +18,7 @@ from typing import Any
 import yaml
 from mlflow import MlflowClient
 
+from tadtune.track.mlflow_server import server_command, server_environment
 from tadtune.track.record import TrialRecord
 
 
@@ -126,3 +130,49 @@ def worker_pids(sandbox: Sandbox) -> list[int]:
     """Processes that trained an epoch and are still there."""
     pids = {event["pid"] for event in sandbox.events()}
     return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+def free_port() -> int:
+    """A port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(url: str) -> bool:
+    """Whether a page answers with 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as reply:
+            return bool(reply.status == 200)
+    except OSError:
+        return False
+
+
+class MlflowServer:
+    """A server on a storage folder's runs, in a process group of its own.
+
+    Args:
+        storage: the folder.
+    """
+
+    def __init__(self, storage: Path) -> None:
+        storage.mkdir(parents=True, exist_ok=True)
+        self._storage = storage
+        self._port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.uri = f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            server_command(self._storage, self._port),
+            env=server_environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        wait_until(lambda: answers(f"{self.uri}/health"), 90)
+
+    def kill(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()

@@ -46,7 +46,7 @@ def test_the_options_are_these() -> None:
     options = {verb: sorted({w for w in text.split() if w.startswith("--")}) for verb, text in shown.items()}
     assert options == {
         "run": ["--address", "--data", "--help", "--storage", "--tracking-uri"],
-        "plan": ["--data", "--help", "--storage"],
+        "plan": ["--help", "--storage"],
         "report": ["--help", "--storage"],
         "ui": ["--help", "--port", "--storage"],
     }
