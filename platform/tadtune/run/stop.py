@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 #: Seconds after which the process ends even if Ray has not let go; trials lose at most the epochs since a checkpoint.
-HARD_STOP_S = 2.0
+HARD_STOP_S = 1.5
 
 
 class StopRequested(BaseException):

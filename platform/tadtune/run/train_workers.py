@@ -24,7 +24,8 @@ def train_worker(config: dict[str, Any]) -> None:
         num_threads=max(1, int(job.cpus)),
     )
     for metrics in run_trial(job, place):
-        ray.train.report(metrics)
+        # `done` would make Tune stop the driver before its worker group is gone, and leave the group's resources taken
+        ray.train.report({name: value for name, value in metrics.items() if name != "done"})
 
 
 def train_driver(config: dict[str, Any]) -> None:
