@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from tadtune.run.preflight import (
 )
 from tadtune.run.progress import Progress
 from tadtune.run.session import ray_session
-from tadtune.run.stop import StopRequested, stop_on_signals
+from tadtune.run.stop import stop_on_signals
 from tadtune.spec.study import Study
 from tadtune.track.mlflow_store import Summary, check_tracking, default_uri
 from tadtune.track.record import Result
@@ -98,8 +99,8 @@ def run_study(study: Study, settings: Settings, console: Console, conclude: Conc
             concurrency = fitting_trials(study.resources, cluster)
             check_storage_from_workers(folder.path)
             folder.keep_definition(definition)
-            with stop_on_signals(resume):  # inside the session: Ray installs handlers of its own when it starts
-                return launch.run(concurrency, conclude)
+            with stop_on_signals(resume) as stop:  # inside the session: Ray installs handlers of its own as it starts
+                return launch.run(concurrency, conclude, stop)
 
 
 class _Launch:
@@ -123,9 +124,9 @@ class _Launch:
         self._name_of = make_labeller(study, self._planned)
         self._tracker = Tracker(uri, study.name, folder, self._name_of, launch_tags(study))
 
-    def run(self, concurrency: int, conclude: Concluder) -> Outcome:
+    def run(self, concurrency: int, conclude: Concluder, stop: threading.Event) -> Outcome:
         """Run the trials, then conclude."""
-        from tadtune.search.tune_adapters import ReportListener, SourceScheduler, SourceSearcher
+        from tadtune.search.tune_adapters import EventStopper, ReportListener, SourceScheduler, SourceSearcher
 
         source = self._source()
         finished = self._finished()
@@ -149,21 +150,17 @@ class _Launch:
             progress.reported(trial_id, int(report["epoch"]), int(report["num_epochs"]), report.get(metric))
             self._tracker.changed(trial_id)
 
-        searcher = SourceSearcher(source, self._folder, self._tune_config, ended)
+        searcher = SourceSearcher(source, self._folder, self._tune_config, ended, stop.is_set)
         scheduler = SourceScheduler(searcher, source, metric)
         self._tracker.start()
-        interrupted = False
         if len(finished) < source.total():
-            try:
-                with progress:
-                    _fit(self._study, self._folder, searcher, scheduler, ReportListener(reported), concurrency)
-            except StopRequested:
-                interrupted = True
-                searcher.closed = True
+            listener, stopper = ReportListener(reported), EventStopper(stop.is_set)
+            with progress:
+                _fit(self._study, self._folder, searcher, scheduler, listener, stopper, concurrency)
         progress.settle(self._finished())
         self._console.print(progress.line(), soft_wrap=True)
         ran = len(self._finished()) - len(finished)
-        return self._conclude(progress.counts(), ran, interrupted, conclude)
+        return self._conclude(progress.counts(), ran, stop.is_set(), conclude)
 
     def _conclude(self, counts: Mapping[str, int], ran: int, interrupted: bool, conclude: Concluder) -> Outcome:
         summaries, files = ([], []) if interrupted else conclude(self._study, self._folder)
@@ -222,7 +219,9 @@ class _Launch:
         }
 
 
-def _fit(study: Study, folder: StudyFolder, searcher: Any, scheduler: Any, listener: Any, concurrency: int) -> None:
+def _fit(
+    study: Study, folder: StudyFolder, searcher: Any, scheduler: Any, listener: Any, stopper: Any, concurrency: int
+) -> None:
     """Let Ray Tune drive until the source has no more trials."""
     from ray import tune
 
@@ -249,6 +248,7 @@ def _fit(study: Study, folder: StudyFolder, searcher: Any, scheduler: Any, liste
             name=time.strftime("%Y%m%d-%H%M%S"),
             storage_path=str(folder.path / "tune"),
             callbacks=[listener],
+            stop=stopper,
             failure_config=tune.FailureConfig(max_failures=0),  # the searcher starts lost trials again
             verbose=0,
         ),

@@ -34,6 +34,7 @@ class SourceSearcher(_Unsaved, Searcher):  # type: ignore[misc, unused-ignore]
         folder: of the study, whose records say how a trial ended.
         make_config: trial -> what the Tune trainable gets.
         on_end: called with the id and result of every trial that ended.
+        stopping: whether the user asked to stop: an unfinished trial then stays unfinished.
     """
 
     def __init__(
@@ -42,8 +43,10 @@ class SourceSearcher(_Unsaved, Searcher):  # type: ignore[misc, unused-ignore]
         folder: StudyFolder,
         make_config: Callable[[Trial], dict[str, Any]],
         on_end: Callable[[str, Result], None],
+        stopping: Callable[[], bool],
     ) -> None:
         super().__init__(metric=None, mode=None)
+        self._stopping = stopping
         self._source = source
         self._folder = folder
         self._make_config = make_config
@@ -52,10 +55,11 @@ class SourceSearcher(_Unsaved, Searcher):  # type: ignore[misc, unused-ignore]
         self._lost: dict[str, int] = {}
         self._again: list[Trial] = []
         self.pruned: set[str] = set()
-        self.closed = False
 
     def suggest(self, trial_id: str) -> Any:
         """Configuration of the next trial, None while only running ones may bring more, or that there is none."""
+        if self._stopping():
+            return Searcher.FINISHED
         trial = self._again.pop(0) if self._again else self._source.next()
         if trial is None:
             return None if self._running else Searcher.FINISHED
@@ -65,8 +69,8 @@ class SourceSearcher(_Unsaved, Searcher):  # type: ignore[misc, unused-ignore]
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
         """Make sure the record says how the trial ended, and tell the source; a lost trial is started again."""
         trial = self._running.pop(trial_id, None)
-        if trial is None or self.closed:
-            return  # stopped by the user: an unfinished trial stays unfinished
+        if trial is None or (self._stopping() and self._folder.record(trial.id).result() is None):
+            return
         if self._folder.record(trial.id).result() is None and trial.id not in self.pruned:
             self._lost[trial.id] = self._lost.get(trial.id, 0) + 1
             if self._lost[trial.id] <= MAX_RESTARTS:
@@ -141,3 +145,22 @@ class ReportListener(_Unsaved, tune.Callback):  # type: ignore[misc, unused-igno
     def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Mapping[str, Any], **info: Any) -> None:
         """Called by Tune."""
         self._on_report(trial.config["trial_id"], result)
+
+
+class EventStopper(_Unsaved, tune.Stopper):  # type: ignore[misc, unused-ignore]
+    """Ends a run when somebody asked for it.
+
+    Args:
+        stopping: whether somebody did.
+    """
+
+    def __init__(self, stopping: Callable[[], bool]) -> None:
+        self._stopping = stopping
+
+    def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
+        """No single trial is stopped."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Asked by Tune in every turn of its loop."""
+        return self._stopping()
