@@ -6,9 +6,7 @@ from typing import Any
 
 from tadtune.run.job import Job
 from tadtune.run.loop import Place, run_trial
-
-#: Times a worker group is started again after a process or machine was lost.
-MAX_RESTARTS = 3
+from tadtune.search.tune_adapters import MAX_RESTARTS
 
 
 def train_worker(config: dict[str, Any]) -> None:

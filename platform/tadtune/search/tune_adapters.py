@@ -15,7 +15,8 @@ from tadtune.search.source import TrialSource
 from tadtune.track.record import Result
 from tadtune.track.study_folder import StudyFolder
 
-#: Times a trial is started again after its process or machine was lost; its own errors are never retried.
+#: Times a trial (or its group of workers) is started again after a process or machine was lost; a trial's own errors
+#: are never retried.
 MAX_RESTARTS = 3
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -99,11 +100,6 @@ class MlflowStore:
                 self._experiment = again.experiment_id
         self._runs = self._find_runs()
 
-    @property
-    def experiment_id(self) -> str:
-        """MLflow's id of the experiment."""
-        return str(self._experiment)
-
     def _find_runs(self) -> dict[tuple[str, str], Any]:
         """(kind, key) -> run, from the tags of every run of the experiment."""
         runs: dict[tuple[str, str], Any] = {}
@@ -198,6 +194,4 @@ class MlflowStore:
 
 
 def _now_ms() -> int:
-    import time
-
     return int(time.time() * 1000)
