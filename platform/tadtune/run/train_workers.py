@@ -6,7 +6,6 @@ from typing import Any
 
 from tadtune.run.job import Job
 from tadtune.run.loop import Place, run_trial
-from tadtune.search.tune_adapters import MAX_RESTARTS
 
 
 def train_worker(config: dict[str, Any]) -> None:
@@ -31,6 +30,8 @@ def train_driver(config: dict[str, Any]) -> None:
     import ray.train
     from ray.train.torch import TorchConfig, TorchTrainer
     from ray.tune.integration.ray_train import TuneReportCallback
+
+    from tadtune.search.tune_adapters import MAX_RESTARTS
 
     job = Job(**config["job"])
     trainer = TorchTrainer(
