@@ -250,9 +250,7 @@ def test_the_organisers_sample_submission(test_data: Path, tmp_path: Path) -> No
         entry["segment"].reverse()
     turned = tmp_path / "turned.json"
     turned.write_text(json.dumps(content))
-    with pytest.raises(
-        ValueError, match=r"turned.json: video '\S+', entry \d+, .*: .* before it starts .*; 1123 such"
-    ):
+    with pytest.raises(ValueError, match=r"turned.json: video '\S+', entry \d+, .*: .* before it starts .*; 1123 such"):
         read_detections(turned, names)
     kept = read_detections(turned, names, on_reversed_segment="keep")
     assert int((kept.segments_s[:, 1] < kept.segments_s[:, 0]).sum()) == 1123
