@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from trainables.evaluation.scorecard import CONFIDENCE, Scorecard
 
@@ -43,7 +43,7 @@ def print_scorecard(card: Scorecard, source: Mapping[str, str], console: Console
         table.add_row(name, percent(value), *([_interval(card, name)] if card.intervals else []))
     console.print(table)
     names = columns(card)
-    per_class = Table("class", *names, title="AP per class, %")
+    per_class = Table(Column("class", no_wrap=True), *map(short, names), title="AP per class, %")
     for label, values in card.per_class.items():
         per_class.add_row(label, *(percent(values[name]) for name in names))
     console.print(per_class)
@@ -88,6 +88,11 @@ def columns(card: Scorecard) -> Sequence[str]:
     """Metrics that every class has."""
     first = next(iter(card.per_class.values()), {})
     return [name for name in card.metrics if name in first]
+
+
+def short(name: str) -> str:
+    """A metric's name as the head of a column: thresholds as numbers."""
+    return name.removeprefix("map_tiou_")
 
 
 def counts_line(card: Scorecard) -> str:

@@ -37,4 +37,4 @@ def read_annotations(path: Path, *, format: str = "auto") -> AnnotationSet:
         format = fitting[0]
     elif not FORMATS[format].recognises(source):
         raise ValueError(f"{path}: not of the format '{format}'; leave the format out to have it recognised")
-    return FORMATS[format].read(source)  # type: ignore[no-any-return]
+    return FORMATS[format].read(source)

@@ -66,8 +66,10 @@ def _lines(path: Path, label: int, ambiguous: bool, faults: FaultLog) -> list[tu
             times = float(start), float(end)
         except ValueError as error:
             raise ValueError(f"{where} is not 'video start end': {line!r}") from error
+        start_s, end_s = (read_number(time, where, faults) for time in times)
         segment = make_segment(
-            *(read_number(time, where, faults) for time in times),
+            start_s,
+            end_s,
             label,
             duration_s=None,
             where=where,
