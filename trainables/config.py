@@ -71,6 +71,8 @@ class Phase:
         lr_multipliers: parameter-name prefix -> factor on ``lr`` (a backbone's own rate).
         frozen: parameter-name prefixes that get no gradient in this phase and stay in eval mode.
         grad_clip_norm: L2 norm over all trained parameters, None = off.
+        split: what is learnt from: the training videos, or the data set's trimmed clips.
+        sampling: how they become inputs, None = as the detector says.
     """
 
     name: str
@@ -85,6 +87,8 @@ class Phase:
     lr_multipliers: Mapping[str, float] = field(default_factory=dict)
     frozen: tuple[str, ...] = ()
     grad_clip_norm: float | None = None
+    split: Literal["train", "trimmed"] = "train"
+    sampling: Sampling | None = None
 
 
 @dataclass(frozen=True)
