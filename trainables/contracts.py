@@ -8,7 +8,7 @@ operations a host declares for it (a region-based host's pooling, for instance).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -18,6 +18,13 @@ from torch import Tensor, nn
 from trainables.config import Phase, Sampling
 from trainables.detections import Detections, GroundTruth
 from trainables.records import Batch, Outputs, RawOutput, Supervision
+
+#: A host as a task sees it.
+View = Callable[[Batch], Outputs]
+
+#: (split, sampling) -> all inputs of a split in order, with the labels the detector may read. Beside train, the split
+#: "trimmed" is there where the data set has trimmed clips.
+Inputs = Callable[[str, Sampling], Iterable[Batch]]
 
 
 class DetectorConfig(Protocol):
@@ -48,7 +55,11 @@ class DetectorConfig(Protocol):
 
 
 class Detector(Protocol):
-    """An ``nn.Module`` with these three methods."""
+    """An ``nn.Module`` with these three methods.
+
+    It may also have ``begin_phase(name, inputs)``, called before the first epoch of every phase (not when training
+    resumes within one): what it keeps then must be in its ``state_dict``.
+    """
 
     def __call__(self, batch: Batch) -> Outputs:
         """The forward pass."""
@@ -82,7 +93,7 @@ class TaskConfig(Protocol):
     paper: ClassVar[str]
     #: least supervision the task reads: a task that needs "segments" never runs beside a detector that may not.
     supervision: ClassVar[Supervision]
-    #: views of ``Outputs`` the host must offer.
+    #: views of ``Outputs`` the host must offer. A task that learns from trimmed clips also says ``trimmed = True``.
     requires: ClassVar[tuple[str, ...]]
 
     def loss_weights(self) -> Mapping[str, float]:
@@ -102,6 +113,9 @@ class TaskConfig(Protocol):
 
 class TaskBase(torch.nn.Module):
     """Base of every task's module: ``losses`` must be given, the other hooks leave things as they are."""
+
+    def begin_epoch(self, host: View, inputs: Inputs) -> None:
+        """Look at data through the host, which is in eval mode, before an epoch is trained."""
 
     def losses(self, outputs: Outputs, batch: Batch) -> Mapping[str, Tensor]:
         """Unweighted scalar losses, exactly the names of ``Config.loss_weights``."""
@@ -130,6 +144,8 @@ class DatasetConfig(Protocol):
     key: ClassVar[str]
     #: strongest labels the data set has; a weakly supervised detector is handed less.
     supervision: ClassVar[Supervision]
+    #: whether it can have trimmed clips of its classes.
+    trimmed: ClassVar[bool]
 
     def prepare(self, data_root: Path) -> None:
         """Make sure the data are under ``data_root``: build what can be built, check what cannot.
@@ -188,7 +204,7 @@ class Dataset(Protocol):
         """Inputs of one pass.
 
         Args:
-            split: train, select or test.
+            split: train, select or test; "trimmed" = clips that show one action each, where there are any.
             sampling: ``sampling.train`` is used when ``epoch`` is given, ``sampling.test`` otherwise.
             batch_size: B; the last batch may be smaller.
             supervision: labels handed out: "none", "video_labels", or "segments" (everything).

@@ -98,8 +98,7 @@ class DetectionTrial:
             FloatingPointError: a loss is not finite.
         """
         phase, within = _phase_at(self._phases, self._epoch)
-        if within == 0:
-            self._begin(phase)
+        self._begin(phase, within)
         optimizer = self._enter(phase)
         set_learning_rate(optimizer, phase, within)
         torch.manual_seed(_mix(self._seed, self._epoch, self._rank))
@@ -122,26 +121,27 @@ class DetectionTrial:
             raise ValueError("the training split has no videos; change the split fractions of the data set")
         return means
 
-    def _begin(self, phase: Phase) -> None:
-        """Tell the detector, if it wants to know; every process does the same, whatever its share of the inputs."""
+    def _begin(self, phase: Phase, within: int) -> None:
+        """Let detector and tasks look at data first; every process does the same, whatever its share of the inputs."""
         hook = getattr(self._model, "begin_phase", None)
-        if hook is None:
-            return
-        sampling: dict[str, Sampling | None] = {p.split: p.sampling for p in self._phases}
-
-        def batches(split: str) -> Iterator[Batch]:
-            whole = self._data.batches(
-                split,
-                sampling=sampling.get(split) or self._config.sampling(),
-                batch_size=self._config.batch_size,
-                supervision=self._config.supervision,
-                seed=self._seed,
-                epoch=None,
-            )
-            return (batch.to(self._device) for batch in whole)
-
         torch.manual_seed(_mix(self._seed, self._epoch, 0))
-        hook(phase.name, batches)
+        if hook is not None and within == 0:
+            hook(phase.name, self._inputs)
+        self._modules.eval()
+        for task in self._tasks.values():
+            task.begin_epoch(self._model, self._inputs)
+
+    def _inputs(self, split: str, sampling: Sampling) -> Iterator[Batch]:
+        """All inputs of a split in order, with the labels the detector may read, on every process."""
+        whole = self._data.batches(
+            split,
+            sampling=sampling,
+            batch_size=self._config.batch_size,
+            supervision=self._config.supervision,
+            seed=self._seed,
+            epoch=None,
+        )
+        return (batch.to(self._device) for batch in whole)
 
     def _enter(self, phase: Phase) -> torch.optim.Optimizer:
         """The optimiser of the phase; frozen parts get no gradient and stay in eval mode."""

@@ -98,6 +98,10 @@ class Ktm:
     )
     init_from_trimmed: bool = param(True, "the classifier starts from what it learnt on the clips", source="ours")
 
+    def sampling(self) -> Sampling:
+        """How clips become inputs."""
+        return Sampling("sparse", "uniform", self.length)
+
 
 @dataclass(frozen=True)
 class Brm:
@@ -299,10 +303,9 @@ class Config:
             "weight_decay": 2 * self.optim.l2_lambda, "grad_clip_norm": self.optim.grad_clip,
         }  # fmt: skip
         no_regression = ("regressor.",) if self.brm.enabled else ()
-        clips = Sampling("sparse", "uniform", self.ktm.length)
         trimmed = Phase(
             "trimmed", self.ktm.epochs, self.optim.lr1, class_only,
-            frozen=no_regression, split="trimmed", sampling=clips, **shared,
+            frozen=no_regression, split="trimmed", sampling=self.ktm.sampling(), **shared,
         )  # fmt: skip
         last = "joint" if self.train.mode == "end2end" else "regress"
         return (

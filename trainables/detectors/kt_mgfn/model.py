@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from trainables.contracts import Inputs
 from trainables.detections import Detections
 from trainables.detectors.kt_mgfn.config import Brm, Config, Ktm
 from trainables.detectors.kt_mgfn.detect import detect_segments
 from trainables.detectors.kt_mgfn.regressor import BoundaryRegressor
 from trainables.detectors.kt_mgfn.selection import clipped_segments, select
-from trainables.detectors.kt_mgfn.transfer import KnowledgeTransfer
 from trainables.layers.cas import CasNorm, erased_positions, normalise_cas
 from trainables.layers.dilated import Classified, DilatedClassifier
 from trainables.layers.nms import Decay, suppress
 from trainables.losses.oic import oic_loss
+from trainables.losses.transfer import TransferLoss
 from trainables.records import Batch, Outputs, RawOutput, SegmentView
 
 
@@ -85,12 +86,10 @@ class KtMgfn(nn.Module):
             self.regressor = BoundaryRegressor(
                 feat_dim=feat_dim, width=regression.width, num_anchors=len(regression.anchors)
             )
-        self._init_from_trimmed = transfer is not None and transfer.init_from_trimmed
-        self.transfer = None
+        self.transfer, self._clips = None, None
         if transfer is not None:
-            self.transfer = KnowledgeTransfer(
-                num_trimmed=transfer.n_trimmed, kernel=transfer.kernel, scope=transfer.scope
-            )
+            self._init_from_trimmed, self._clips = transfer.init_from_trimmed, transfer.sampling()
+            self.transfer = TransferLoss(num_trimmed=transfer.n_trimmed, kernel=transfer.kernel, scope=transfer.scope)
 
     def forward(self, batch: Batch) -> Outputs:
         """Class evidence of both kinds, and offsets of every anchor."""
@@ -231,19 +230,19 @@ class KtMgfn(nn.Module):
         return value
 
     @torch.no_grad()
-    def begin_phase(self, name: str, batches: Callable[[str], Iterable[Batch]]) -> None:
+    def begin_phase(self, name: str, inputs: Inputs) -> None:
         """Before the classifiers meet untrimmed videos: keep what they learnt of the clips, and start anew if told so.
 
         Args:
             name: of the phase that begins.
-            batches: split -> all its inputs, in order.
+            inputs: all inputs of a split.
         """
-        if name != "classify" or self.transfer is None:
+        if name != "classify" or self.transfer is None or self._clips is None:
             return
         was_training = self.training
         self.eval()
         pooled, labels = [], []
-        for batch in batches("trimmed"):
+        for batch in inputs("trimmed", self._clips):
             if batch.video_labels is None:
                 raise ValueError("knowledge transfer needs the labels of the trimmed clips; the batch has none")
             pooled.append(self(batch).terms["pooled"])

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from trainables.detectors.kt_mgfn.config import Base, Brm, Config, Data, Ktm, Loss, Train
-from trainables.detectors.kt_mgfn.transfer import KnowledgeTransfer
 from trainables.losses.mmd import mean_squared_distance, mmd2
+from trainables.losses.transfer import TransferLoss
 from trainables.records import Batch
 
 SMALL = Config(data=Data(length=24), base=Base(width=8, dropout=0.0), brm=Brm(enabled=False), ktm=Ktm(enabled=True))
@@ -35,11 +35,11 @@ def build(config: Config = SMALL) -> Any:
 
 
 def begin(model: Any, batch: Batch) -> None:
-    model.begin_phase("classify", lambda split: iter([batch] if split == "trimmed" else []))
+    model.begin_phase("classify", lambda split, sampling: iter([batch] if split == "trimmed" else []))
 
 
-def filled(num_trimmed: int = 8, scope: Any = "class") -> tuple[KnowledgeTransfer, Tensor]:
-    module = KnowledgeTransfer(num_trimmed=num_trimmed, kernel="multi5", scope=scope)
+def filled(num_trimmed: int = 8, scope: Any = "class") -> tuple[TransferLoss, Tensor]:
+    module = TransferLoss(num_trimmed=num_trimmed, kernel="multi5", scope=scope)
     generator = torch.Generator().manual_seed(3)
     bank = torch.randn(6, 2, 4, generator=generator, dtype=torch.float64)
     module.fill(bank, torch.eye(3).repeat(2, 1)[:, [0, 1, 2]])
@@ -93,7 +93,7 @@ def test_no_more_clips_than_asked_for_are_drawn() -> None:
 
 
 def test_classes_without_clips_are_passed_over() -> None:
-    module = KnowledgeTransfer(num_trimmed=2, kernel="single", scope="class")
+    module = TransferLoss(num_trimmed=2, kernel="single", scope="class")
     module.fill(torch.randn(2, 1, 4), torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
     videos = torch.randn(1, 1, 4, requires_grad=True)
     value = module(videos, torch.tensor([[0.0, 1.0]]))
@@ -103,7 +103,7 @@ def test_classes_without_clips_are_passed_over() -> None:
 
 
 def test_an_empty_bank_is_said() -> None:
-    module = KnowledgeTransfer(num_trimmed=2, kernel="single", scope="class")
+    module = TransferLoss(num_trimmed=2, kernel="single", scope="class")
     with pytest.raises(ValueError, match="the bank is empty"):
         module(torch.randn(1, 1, 4), torch.ones(1, 2))
     with pytest.raises(ValueError, match="has no trimmed clip"):
@@ -139,7 +139,7 @@ def test_the_classifier_starts_from_the_clips_or_anew(keep: bool) -> None:
 
 def test_other_phases_leave_the_bank_alone() -> None:
     model = build()
-    model.begin_phase("joint", lambda split: iter([clips([0, 1, 2])]))
+    model.begin_phase("joint", lambda split, sampling: iter([clips([0, 1, 2])]))
     assert model.state_dict()["transfer._extra_state"]["bank"].numel() == 0
 
 

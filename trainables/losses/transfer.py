@@ -1,4 +1,4 @@
-"""Knowledge transfer (III-D): pooled features of untrimmed videos are drawn to those of trimmed clips."""
+"""Knowledge transfer (KT-MGFN III-D): pooled features of untrimmed videos are drawn to those of trimmed clips."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from trainables.losses.mmd import Kernel, mean_squared_distance, mmd2
 Scope = Literal["class", "batch"]
 
 
-class KnowledgeTransfer(nn.Module):
-    """What the classifier saw in trimmed clips, and how far a batch of untrimmed videos is from it.
+class TransferLoss(nn.Module):
+    """What a classifier saw in trimmed clips, and how far a batch of untrimmed videos is from it.
 
-    Letters: N clips, P pooled vectors a video (stages x branches), W width, K classes.
+    Letters: N clips, P pooled vectors a video (one per stage and branch), W width, K classes.
 
     Args:
         num_trimmed: clips drawn per class and step.
@@ -32,7 +32,7 @@ class KnowledgeTransfer(nn.Module):
         self._labels = torch.zeros(0, 0)
 
     def fill(self, pooled: Tensor, labels: Tensor) -> None:
-        """Take the reference, once; it never changes after.
+        """Take the reference.
 
         Args:
             pooled: (N, P, W) of the trimmed clips.
@@ -56,7 +56,7 @@ class KnowledgeTransfer(nn.Module):
             video_labels: (B, K).
         """
         if not len(self._bank):
-            raise ValueError("knowledge transfer: the bank is empty; it is filled when the classification phase begins")
+            raise ValueError("knowledge transfer: the bank is empty; it is filled before the first loss")
         bank = self._bank.to(pooled)
         drawn = self._draw(video_labels)
         if not drawn:
