@@ -119,8 +119,10 @@ def _list_npz(path: Path) -> tuple[str, ...]:
 
 def _read_h5(path: Path, key: str | None) -> Array:
     with h5py.File(path, "r") as file:
-        dataset = file[_choose(_datasets(file), key)]
-        return np.asarray(dataset)
+        known = key is not None and isinstance(file.get(key), h5py.Dataset)
+        # listing thousands of names for every one that is read would be quadratic
+        name = key if known else _choose(_datasets(file), key)
+        return np.asarray(file[name])
 
 
 def _list_h5(path: Path) -> tuple[str, ...]:

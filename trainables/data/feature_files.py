@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -21,10 +21,10 @@ class FeatureFiles:
     Attributes:
         path: folder with a file a video, or a single file (.h5, .hdf5, .npz, .mat) that holds an array a video.
         name: name of a video's file without its ending, or of its array; ``{video_id}`` stands for the id.
-        key: array within each file of a folder; None = the only one.
+        key: array within each file of a folder, or cell array of a .mat file with ``cells``; None = the only one.
         layout: order of the stored axes; None = the axis of length ``channels`` is C.
         channels: C; None = whatever is there, which needs ``layout``.
-        cells: for one .mat file that holds a single cell array: the video of each cell, in order.
+        cells: for one .mat file with a cell array: the video of each cell, in order.
 
     Raises:
         ValueError: a name without the video's id, or neither a layout nor channels.
@@ -119,23 +119,27 @@ def _folder(folder: Path, key: str | None) -> dict[str, list[Place]]:
 
 
 def _container(files: FeatureFiles) -> dict[str, list[Place]]:
-    if files.key is not None:
-        raise ValueError(
-            f"{files.path}: 'key' names the array within each file of a folder; in one file of all videos use 'name'"
-        )
     if files.path.suffix.lower() not in CONTAINER_ENDINGS:
         raise ValueError(
             f"{files.path}: one file of all videos ends in {', '.join(CONTAINER_ENDINGS)}; for others give their folder"
         )
     names = array_names(files.path)
-    if not files.cells:
-        return {name: [Place(files.path, name)] for name in names}
-    return _cells(files, [name for name in names if name.endswith("]")])
+    if files.cells:
+        return _cells(files, names)
+    if files.key is not None:
+        raise ValueError(
+            f"{files.path}: 'key' names the array within each file of a folder; in one file of all videos use 'name'"
+        )
+    return {name: [Place(files.path, name)] for name in names}
 
 
-def _cells(files: FeatureFiles, names: list[str]) -> dict[str, list[Place]]:
-    if len(names) != len(files.cells):
-        raise ValueError(f"{files.path}: {len(names)} cells, {len(files.cells)} names of videos")
+def _cells(files: FeatureFiles, names: Sequence[str]) -> dict[str, list[Place]]:
+    """Cells by the names given for them."""
+    own = [name for name in names if name.endswith("]") and files.key in (None, name.partition("[")[0])]
+    if len(own) != len(files.cells):
+        raise ValueError(
+            f"{files.path}: {len(own)} cells in '{files.key or 'all cell arrays'}', {len(files.cells)} names of videos"
+        )
     if len(set(files.cells)) != len(files.cells):
         raise ValueError(f"{files.path}: two cells have the name of one video")
-    return {video_id: [Place(files.path, name)] for video_id, name in zip(files.cells, names, strict=True)}
+    return {video_id: [Place(files.path, name)] for video_id, name in zip(files.cells, own, strict=True)}

@@ -46,12 +46,18 @@ def test_one_file_of_all_videos(tmp_path: Path) -> None:
 def test_cells_have_the_names_that_are_given(tmp_path: Path) -> None:
     cells = np.empty((2, 1), object)
     cells[0, 0], cells[1, 0] = VALUES, 2 * VALUES
+    scipy.io.savemat(tmp_path / "two.mat", {"S": cells, "Y": cells})
+    files = FeatureFiles(tmp_path / "two.mat", layout="tc", cells=("x", "y"), key="S")
+    assert {place.key for place in locate(files, "xy").places.values()} == {"S[0]", "S[1]"}
     scipy.io.savemat(tmp_path / "s.mat", {"S": cells})
     files = FeatureFiles(tmp_path / "s.mat", layout="tc", cells=("x", "y"))
     found = locate(files, ["y"])
     assert np.array_equal(read_features(files, found.places["y"]), 2 * VALUES)
     assert found.unused == 1
-    for names, complaint in ((("x",), "2 cells, 1 names"), (("x", "x"), "two cells have the name of one video")):
+    for names, complaint in (
+        (("x",), "2 cells in 'all cell arrays', 1 names"),
+        (("x", "x"), "two cells have the name of one video"),
+    ):
         with pytest.raises(ValueError, match=complaint):
             locate(FeatureFiles(tmp_path / "s.mat", layout="tc", cells=names), ["x"])
 
