@@ -76,7 +76,10 @@ def windows(num_snippets: int, length: int, stride: int) -> list[Sampled]:
 
 
 def shots(features: Features, length: int, threshold: float) -> list[Sampled]:
-    """Clips of up to ``length`` snippets one after another, none of them across a change of shot."""
+    """Clips of up to ``length`` snippets one after another, none of them across a change of shot.
+
+    Every feature is read to find the changes, whenever a pass begins.
+    """
     return [_run(start, end) for start, end in shot_clips(features, length, threshold)]
 
 
@@ -138,12 +141,12 @@ def take(features: npt.NDArray[np.float32], sampled: Sampled) -> npt.NDArray[np.
         sampled: n positions in [0, L - 1].
 
     Returns:
-        (n, C), a copy.
+        (n, C), a view where the positions are neighbours.
     """
     low = np.floor(sampled.positions).astype(np.int64)
     share = (sampled.positions - low).astype(np.float32)[:, None]
     if not share.any():
-        return features[low]
+        return features[low[0] : low[-1] + 1] if (np.diff(low) == 1).all() else features[low]
     high = np.minimum(low + 1, len(features) - 1)
     mixed: npt.NDArray[np.float32] = features[low] * (1 - share) + features[high] * share
     return mixed
