@@ -125,6 +125,7 @@ class FeatureDataset:
             feats=self._store.features(index),
             segments_s=own.segments_s[~own.ambiguous],
             labels=own.labels[~own.ambiguous],
+            start_s=self._store.start_s(index),
         )
 
 
