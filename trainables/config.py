@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 Acts = Literal["training", "inference"]
@@ -119,3 +120,19 @@ class Sampling:
     keep_ratio: float = 0.0
     min_inside: float = 0.0
     shot_threshold: float = 0.4
+
+
+def require_trimmed(what: str, way_out: str, dataset: Any, data_root: Path) -> None:
+    """Refuse a data set without trimmed clips.
+
+    Args:
+        what: wants them.
+        way_out: the setting that does without.
+        dataset: configuration of the data set.
+        data_root: folder of data sets.
+
+    Raises:
+        ValueError: the data set has none.
+    """
+    if not dataset.has_trimmed(data_root):
+        raise ValueError(f"{what} learns from trimmed clips, and data set '{dataset.key}' has none; {way_out}")

@@ -28,7 +28,11 @@ Inputs = Callable[[str, Sampling], Iterable[Batch]]
 
 
 class DetectorConfig(Protocol):
-    """The ``Config`` dataclass of a detector (frozen, imports no torch at module level)."""
+    """The ``Config`` dataclass of a detector (frozen, imports no torch at module level).
+
+    It may also have ``check_data(dataset, data_root)``, which refuses with a ``ValueError`` data that lack what it
+    needs, before any worker starts. So may a task's.
+    """
 
     key: ClassVar[str]
     paper: ClassVar[str]
@@ -93,7 +97,7 @@ class TaskConfig(Protocol):
     paper: ClassVar[str]
     #: least supervision the task reads: a task that needs "segments" never runs beside a detector that may not.
     supervision: ClassVar[Supervision]
-    #: views of ``Outputs`` the host must offer. A task that learns from trimmed clips also says ``trimmed = True``.
+    #: views of ``Outputs`` the host must offer.
     requires: ClassVar[tuple[str, ...]]
 
     def loss_weights(self) -> Mapping[str, float]:
@@ -144,8 +148,6 @@ class DatasetConfig(Protocol):
     key: ClassVar[str]
     #: strongest labels the data set has; a weakly supervised detector is handed less.
     supervision: ClassVar[Supervision]
-    #: whether it can have trimmed clips of its classes.
-    trimmed: ClassVar[bool]
 
     def prepare(self, data_root: Path) -> None:
         """Make sure the data are under ``data_root``: build what can be built, check what cannot.
@@ -153,6 +155,10 @@ class DatasetConfig(Protocol):
         Raises:
             FileNotFoundError: something is missing; the message names it and the command that makes it.
         """
+        ...
+
+    def has_trimmed(self, data_root: Path) -> bool:
+        """Whether there are trimmed clips of its classes, under the split "trimmed"."""
         ...
 
     def digest(self, data_root: Path) -> str:

@@ -44,9 +44,14 @@ class Config:
             )
         import_module("trainables.data.store").FeatureStore(folder)
 
+    def has_trimmed(self, data_root: Path) -> bool:
+        """Whether there are trimmed clips of its classes."""
+        there: bool = import_module("trainables.data.trimmed").has_trimmed(self.folder(data_root))
+        return there
+
     def digest(self, data_root: Path) -> str:
         """Digest of the contents."""
-        digest: str = import_module("trainables.data.store").read_manifest(self.folder(data_root))["digest"]
+        digest: str = import_module("trainables.data.trimmed").digest_with_trimmed(self.folder(data_root))
         return digest
 
     def open(self, data_root: Path) -> Any:

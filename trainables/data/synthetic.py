@@ -15,6 +15,7 @@ from trainables.data.schema import SPLITS, Segment, Video
 from trainables.data.splits import stratified_subset
 from trainables.data.store import write_store
 from trainables.data.synthetic_config import Config
+from trainables.data.trimmed import trimmed_folder
 from trainables.segments import snippets_to_seconds
 
 Labels = npt.NDArray[np.int64]
@@ -30,11 +31,44 @@ def build(config: Config, folder: Path) -> None:
         write_store(folder, make_videos(config), names, config.builder())
 
 
-def make_videos(config: Config) -> Iterator[Video]:
-    """Every video, from the configuration alone."""
+def build_trimmed(config: Config, folder: Path) -> None:
+    """Generate and store the clips of a data set that is there; harmless beside another process, as :func:`build`."""
+    names = [f"class_{k}" for k in range(config.num_classes)]
+    with suppress(FileExistsError):
+        write_store(trimmed_folder(folder), make_trimmed(config), names, config.builder())
+
+
+def make_trimmed(config: Config) -> Iterator[Video]:
+    """Every clip: one action of the data set's classes from beginning to end, without anything around it."""
+    model, directions, _ = _model(config)
+    for number in range(config.trimmed_per_class * config.num_classes):
+        generator = np.random.Generator(np.random.PCG64([9, config.seed, number, 0]))
+        length = int(generator.integers(config.action_snippets[0], config.action_snippets[1] + 1))
+        label = number % config.num_classes
+        noise = config.noise * generator.normal(size=(length, config.feat_dim))
+        action = _action(config, generator, (0, length), label, label)
+        end_s = float(snippets_to_seconds(length, config.snippet_seconds))
+        yield Video(
+            video_id=f"clip_{number:04d}",
+            subset="trimmed",
+            split="train",
+            snippet_seconds=config.snippet_seconds,
+            features=render(noise, [action], model, directions),
+            segments=(Segment(0.0, end_s, label),),
+            fps=config.fps,
+        )
+
+
+def _model(config: Config) -> tuple[Evidence, Directions, np.random.Generator]:
+    """Strengths and directions of the data set, and the generator that drew them."""
     generator = np.random.Generator(np.random.PCG64([6, config.seed, 0, 0]))
     model = Evidence(**{field.name: getattr(config, field.name) for field in fields(Evidence)})
-    directions = draw_directions(model, config.num_classes, generator, config.seed)
+    return model, draw_directions(model, config.num_classes, generator, config.seed), generator
+
+
+def make_videos(config: Config) -> Iterator[Video]:
+    """Every video, from the configuration alone."""
+    model, directions, generator = _model(config)
     labels = generator.permutation(_in_turns(config.class_counts()))
     splits = assign_splits(config, labels)
     is_train = np.asarray([split == "train" for split in splits])
@@ -77,11 +111,7 @@ def _video(
     length = int(generator.integers(config.num_snippets[0], config.num_snippets[1] + 1))
     noise = config.noise * generator.normal(size=(length, config.feat_dim))
     places = _places(config, generator, length, number)
-    actions = []
-    for start, end in places:
-        core = max(1, round(config.core_fraction * (end - start)))
-        offset = start + int(generator.integers(0, end - start - core + 1))
-        actions.append(Action(start, end, offset, offset + core, label, context))
+    actions = [_action(config, generator, place, label, context) for place in places]
     times = snippets_to_seconds(places, config.snippet_seconds)
     return Video(
         video_id=f"synthetic_{number:04d}",
@@ -92,6 +122,14 @@ def _video(
         segments=tuple(Segment(float(start), float(end), shown) for start, end in times),
         fps=config.fps,
     )
+
+
+def _action(config: Config, generator: np.random.Generator, place: tuple[int, int], label: int, context: int) -> Action:
+    """An action at a place, with its core somewhere within."""
+    start, end = place
+    core = max(1, round(config.core_fraction * (end - start)))
+    offset = start + int(generator.integers(0, end - start - core + 1))
+    return Action(start, end, offset, offset + core, label, context)
 
 
 def _places(config: Config, generator: np.random.Generator, length: int, number: int) -> list[tuple[int, int]]:

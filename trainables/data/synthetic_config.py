@@ -65,6 +65,9 @@ class Config:
     label_noise: float = param(
         0.0, "share of the training videos whose annotation names another class", bounds=(0.0, 1.0)
     )
+    trimmed_per_class: int = param(
+        20, "clips of each class that show one action and nothing else, for knowledge transfer", bounds=(0, None)
+    )
     select_fraction: float = param(0.2, "share of the videos in select", bounds=(0.05, 0.45))
     test_fraction: float = param(0.3, "share of the videos in test", bounds=(0.05, 0.45))
     seed: int = param(0, "of the generator; not the trial's seed", bounds=(0, None))
@@ -113,6 +116,8 @@ class Config:
         for name in _DIFFICULTIES:  # data sets without them have the names they had before there were any
             if not fields[name]:
                 del fields[name]
+        if self.trimmed_per_class == type(self).trimmed_per_class:  # as for the difficulties
+            del fields["trimmed_per_class"]
         return {"name": self.key, "version": 1, **fields}
 
     def folder(self, data_root: Path) -> Path:
@@ -129,7 +134,14 @@ class Config:
         folder = self.folder(data_root)
         if not folder.exists():
             import_module("trainables.data.synthetic").build(self, folder)
+        if self.trimmed_per_class and not (folder / "trimmed").exists():
+            import_module("trainables.data.synthetic").build_trimmed(self, folder)
         import_module("trainables.data.store").FeatureStore(folder)
+
+    def has_trimmed(self, data_root: Path) -> bool:
+        """Whether there are trimmed clips of its classes."""
+        there: bool = import_module("trainables.data.trimmed").has_trimmed(self.folder(data_root))
+        return there
 
     def digest(self, data_root: Path) -> str:
         """Digest of the contents."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from trainables.config import param
+from trainables.config import param, require_trimmed
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,6 @@ class Config:
     paper: ClassVar[str] = "kt_mgfn"
     supervision: ClassVar[Literal["none", "video_labels", "segments"]] = "video_labels"
     requires: ClassVar[tuple[str, ...]] = ("feats",)
-    #: the data set must have trimmed clips.
-    trimmed: ClassVar[bool] = True
 
     weight: float = param(1.0, "of the task's loss", search=(0.01, 30.0), log=True, bounds=(0.0, None), source="ours")
     length: int = param(32, "samples per clip", bounds=(4, None), source="ours")
@@ -33,6 +32,14 @@ class Config:
     scope: Literal["class", "batch"] = param(
         "class", "clips against videos of the same class, or of the whole batch", source="KT-MGFN III-D"
     )
+
+    def check_data(self, dataset: Any, data_root: Path) -> None:
+        """Refuse a data set without trimmed clips.
+
+        Raises:
+            ValueError: it has none.
+        """
+        require_trimmed("task kt_mmd", "leave the task out, or build it with clips", dataset, data_root)
 
     def loss_weights(self) -> Mapping[str, float]:
         """One loss."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from trainables.config import Phase, Sampling, param
+from trainables.config import Phase, Sampling, param, require_trimmed
 
 _SCORE_TERMS = (
     ("act",), ("class",), ("oic",), ("act", "class"), ("act", "oic"), ("class", "oic"), ("act", "class", "oic"),
@@ -82,7 +83,7 @@ class Ktm:
     """Knowledge transfer module: features of untrimmed videos follow those of trimmed clips."""
 
     enabled: bool = param(
-        False, "learn from trimmed clips of the same classes first; the data set must have them", source="III-D"
+        True, "learn from trimmed clips of the same classes first; the data set must have them", source="III-D"
     )
     epochs: int = param(30, "on the trimmed clips, before everything else", bounds=(1, None), source="ours: converges")
     length: int = param(32, "samples per clip", bounds=(4, None), source="ours")
@@ -281,6 +282,15 @@ class Config:
             raise ValueError(f"post.score_terms: {self.post.score_terms} must be some of act, class, oic")
         if self.train.mode == "stagewise" and not self.brm.enabled:
             raise ValueError("train.mode: stagewise trains only the boundary regression, but brm.enabled is false")
+
+    def check_data(self, dataset: Any, data_root: Path) -> None:
+        """Knowledge transfer needs trimmed clips.
+
+        Raises:
+            ValueError: the data set has none.
+        """
+        if self.ktm.enabled:
+            require_trimmed("kt_mgfn", "set detector.ktm.enabled: false, or build it with clips", dataset, data_root)
 
     @property
     def batch_size(self) -> int:
