@@ -76,7 +76,7 @@ class DetectionMap(ABC):
         Raises:
             ValueError: detections or ground truth that cannot be scored; the first bad row is named.
         """
-        aligned, left_out = self._aligned(found, truth)
+        aligned, left_out = self.aligned(found, truth)
         truth = aligned.truth
         num_gt = np.zeros((len(aligned.video_ids), len(truth.class_names)), np.int64)
         np.add.at(num_gt, (truth.video, truth.labels), 1)
@@ -101,7 +101,7 @@ class DetectionMap(ABC):
         """
         return {}
 
-    def _aligned(self, found: Detections, truth: GroundTruth) -> tuple[Aligned, dict[str, int]]:
+    def aligned(self, found: Detections, truth: GroundTruth) -> tuple[Aligned, dict[str, int]]:
         """Both sides as the protocol takes them, and counts of what was left out before they were aligned."""
         found, truth, excluded = without_videos(found, truth, self.exclude_videos)
         truth, cleaned = self._clean(truth)
