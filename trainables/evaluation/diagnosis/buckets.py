@@ -65,7 +65,7 @@ def _fifths() -> tuple[float, ...]:
     return tuple(np.linspace(0, 1, 6).tolist())
 
 
-#: Edges for ActivityNet. Source: Alwassel et al. 2018, section 3; HumamAlwassel/DETAD: src/sensitivity_analysis.py.
+#: Edges for ActivityNet. Source: Alwassel et al. 2018; HumamAlwassel/DETAD: src/sensitivity_analysis.py.
 ACTIVITYNET_BUCKETS: Mapping[str, Buckets] = MappingProxyType(
     {
         "context_size": Buckets(tuple(range(-1, 7)), ("0", "1", "2", "3", "4", "5", "6")),

@@ -52,7 +52,7 @@ class Characteristic:
 def annotated_characteristics(truth: GroundTruth, durations_s: Mapping[str, float]) -> dict[str, FloatArray]:
     """The characteristics that follow from annotations and durations alone.
 
-    Source: Alwassel et al. 2018, section 3.
+    Source: Alwassel et al. 2018.
 
     Args:
         truth: P segments.

@@ -8,7 +8,7 @@ The annotated segment with the largest tIoU decides, whatever its class (alpha =
 | >= beta | localisation error | confusion error |
 | < beta | background error | background error |
 
-A true positive is none of them. Source: Alwassel et al. 2018, section 4; HumamAlwassel/DETAD:
+A true positive is none of them. Source: Alwassel et al. 2018; HumamAlwassel/DETAD:
 src/action_detector_diagnosis.py, ``analyze_fp_error_types``. Differs: among equal tIoU a segment of the detection's
 own class decides (there: the first of the file), so that a second detection of an event annotated twice under two
 names, as THUMOS'14 does with every CliffDiving, is a double detection in whatever order the names are listed; and on

@@ -78,8 +78,8 @@ def _keys(truth: GroundTruth) -> list[tuple[str, str, float, float]]:
 def read_extra_characteristics(path: Path, *, subset: str) -> ExtraCharacteristics:
     """Read one subset; classes in order of first appearance, characteristics without any number left out.
 
-    ``num-instances`` is the file's own count. In the file for THUMOS'14 it counts the segments of all classes in the
-    video, where the paper (section 3) speaks of those of the class. ``all-segments``, the segments of several
+    ``num-instances`` is the file's own count: in the file for THUMOS'14 that of all segments of the video, where
+    ``characteristics.annotated_characteristics`` counts those of the class. ``all-segments``, the segments of several
     annotators, is not read.
 
     Args:

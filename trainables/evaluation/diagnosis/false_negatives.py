@@ -95,7 +95,7 @@ class FalseNegatives:
 def false_negatives(made: Assignment, characteristics: Sequence[Characteristic]) -> FalseNegatives:
     """Missed instances, all detections counted.
 
-    Source: Alwassel et al. 2018, section 6; HumamAlwassel/DETAD: src/false_negative_analysis.py.
+    Source: Alwassel et al. 2018; HumamAlwassel/DETAD: src/false_negative_analysis.py.
 
     Args:
         made: the assignment.

@@ -82,7 +82,7 @@ def false_positive_profile(
 ) -> FalsePositiveProfile:
     """Profile of the best ``multiples`` x G detections of each class.
 
-    Source: Alwassel et al. 2018, section 4; HumamAlwassel/DETAD: src/false_positive_analysis.py, limit_factor 10.
+    Source: Alwassel et al. 2018; HumamAlwassel/DETAD: src/false_positive_analysis.py, limit_factor 10.
 
     Args:
         made: the assignment.

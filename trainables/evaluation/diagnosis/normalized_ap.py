@@ -6,6 +6,9 @@ own number of instances (after Hoiem et al., "Diagnosing Error in Object Detecto
 
     precision_N = R N / (R N + F),    N = annotated segments / classes that have any
 
+Source: HumamAlwassel/DETAD: src/action_detector_diagnosis.py. Differs: N is not rounded down (there: a whole number
+under Python 2).
+
 Letters: n detections of one class in falling score, N_all of all classes, H thresholds, K classes.
 """
 
