@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -28,8 +28,10 @@ class TransferLoss(nn.Module):
         self._num_trimmed = num_trimmed
         self._kernel: Kernel = kernel
         self._scope = scope
-        self._bank = torch.zeros(0, 0, 0)
-        self._labels = torch.zeros(0, 0)
+        self.bank: Tensor
+        self.labels: Tensor
+        self.register_buffer("bank", torch.zeros(0, 0, 0))
+        self.register_buffer("labels", torch.zeros(0, 0))
 
     def fill(self, pooled: Tensor, labels: Tensor) -> None:
         """Take the reference.
@@ -43,7 +45,7 @@ class TransferLoss(nn.Module):
         """
         if not len(pooled):
             raise ValueError("knowledge transfer: the data set has no trimmed clip to learn from")
-        self._bank, self._labels = pooled.detach(), labels.detach()
+        self.bank, self.labels = pooled.detach(), labels.detach()
 
     def forward(self, pooled: Tensor, video_labels: Tensor) -> Tensor:
         """Squared MMD between clips and videos, mean over the classes of the batch that have clips, and over P.
@@ -55,9 +57,9 @@ class TransferLoss(nn.Module):
             pooled: (B, P, W), with gradient.
             video_labels: (B, K).
         """
-        if not len(self._bank):
+        if not len(self.bank):
             raise ValueError("knowledge transfer: the bank is empty; it is filled before the first loss")
-        bank = self._bank.to(pooled)
+        bank = self.bank.to(pooled)
         drawn = self._draw(video_labels)
         if not drawn:
             return pooled.sum() * 0.0
@@ -77,16 +79,15 @@ class TransferLoss(nn.Module):
         """Clips and videos of each class of the batch, as rows; classes without clips are passed over."""
         drawn = []
         for label in torch.nonzero(video_labels.sum(dim=0) > 0)[:, 0].tolist():
-            rows = torch.nonzero(self._labels[:, label] > 0)[:, 0]
+            rows = torch.nonzero(self.labels[:, label] > 0)[:, 0]
             if len(rows):
                 rows = rows[torch.randperm(len(rows))[: self._num_trimmed].to(rows.device)]
                 drawn.append((rows, torch.nonzero(video_labels[:, label] > 0)[:, 0]))
         return drawn
 
-    def get_extra_state(self) -> dict[str, Tensor]:
-        """The bank goes with the weights: its size is known only once it is filled."""
-        return {"bank": self._bank, "labels": self._labels}
-
-    def set_extra_state(self, state: dict[str, Tensor]) -> None:
-        """Inverse of :meth:`get_extra_state`."""
-        self._bank, self._labels = state["bank"], state["labels"]
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        """The size of the bank is known only once it is filled: what is loaded decides."""
+        for name in ("bank", "labels"):
+            if f"{prefix}{name}" in state_dict:
+                setattr(self, name, torch.empty_like(state_dict[f"{prefix}{name}"]))
+        super()._load_from_state_dict(state_dict, prefix, *rest)

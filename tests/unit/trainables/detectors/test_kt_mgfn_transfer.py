@@ -118,7 +118,7 @@ def test_the_bank_holds_what_the_trimmed_phase_learnt_and_travels_with_the_weigh
     begin(model, data)
     assert model.training
     state = model.state_dict()
-    assert torch.equal(state["transfer._extra_state"]["bank"], expected)
+    assert torch.equal(state["transfer.bank"], expected)
     again = build()
     again.load_state_dict(state)
     torch.manual_seed(1)
@@ -140,7 +140,7 @@ def test_the_classifier_starts_from_the_clips_or_anew(keep: bool) -> None:
 def test_other_phases_leave_the_bank_alone() -> None:
     model = build()
     model.begin_phase("joint", lambda split, sampling: iter([clips([0, 1, 2])]))
-    assert model.state_dict()["transfer._extra_state"]["bank"].numel() == 0
+    assert model.state_dict()["transfer.bank"].numel() == 0
 
 
 def test_the_recipe() -> None:

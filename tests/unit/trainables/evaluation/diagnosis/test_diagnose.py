@@ -113,7 +113,7 @@ def test_what_does_not_fit_is_refused() -> None:
         diagnose(*data, DURATIONS_S, extra=some)
     with pytest.raises(ValueError, match="video 'v' is missing"):
         diagnose(*data, {"x": 40.0})
-    with pytest.raises(ValueError, match="is not in the ground truth"):
+    with pytest.raises(ValueError, match="in the ground truth"):
         diagnose(arrays((*VIDEOS, "y"), CLASSES, [], [("y", 0, 1, "run", 0.5)])[0], data[1], DURATIONS_S)
 
 
