@@ -54,7 +54,8 @@ def suppress(
         max_num: picks of each group, None = all.
 
     Returns:
-        (n,) rows kept and (n,) their decayed scores, in pick order within a group, groups ascending.
+        (n,) rows kept and (n,) their decayed scores, in pick order within a group, groups ascending. Scores have the
+        wider dtype of ``segments`` and ``scores``.
 
     Raises:
         ValueError: a bad segment or score (first bad row is named), shapes that differ, a value that is missing.
