@@ -78,8 +78,7 @@ def suppress(
         place = torch.where(valid, groups.first[members] + step, len(scores)).flatten()
         kept[place] = rows.flatten()
         final[place] = strength.flatten()
-    kept, final = kept[:-1], final[:-1]
-    picked = kept >= 0
+    picked = torch.nonzero(kept[:-1] >= 0)[:, 0]
     kept, final = kept[picked], final[picked]
     return kept if groups.order is None else groups.order[kept], final
 
