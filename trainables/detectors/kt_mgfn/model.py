@@ -168,7 +168,7 @@ class KtMgfn(nn.Module):
             decay: Decay = "hard" if settings.train_nms == "hard" else "truncated_gaussian"
             scores = 1.0 - found.oic
             order, final = suppress(
-                found.ends, scores, found.sequence, decay=decay, tiou_threshold=self._theta_nms, epsilon=self._epsilon
+                found.ends, scores, found.sequence, decay=decay, tiou_threshold=self._theta_nms, sigma=self._epsilon
             )
             weight = final / scores[order]
         row = found.sequence[order]
