@@ -1,8 +1,8 @@
-"""CPU seconds of suppression: many videos at once, against a compiled textbook loop that is called for one at a time.
+"""CPU seconds of suppression: many videos at once, beside a compiled textbook loop that is called for one at a time.
 
-Run ``python benchmarks/post_processing.py``; needs g++. Both run in this process on one thread, in single precision, and
-take and give tensors; the baseline (soft_nms_one_video.cpp) is compiled with ``-O3`` first. Times alternate, the best of
-each counts. Results are compared row by row.
+Run ``python benchmarks/post_processing.py``; needs g++. Both run in this process on one thread, in single precision,
+and take and give tensors; the baseline (soft_nms_one_video.cpp) is compiled with ``-O3`` first. Times alternate, the
+best of each counts. Results are compared row by row.
 """
 
 from __future__ import annotations

@@ -7,9 +7,15 @@ from typing import Annotated
 
 import typer
 
+from trainables.entrypoints.feature_commands import import_store, simulated
+
 data = typer.Typer(help="Build and inspect data sets.", no_args_is_help=True)
 build = typer.Typer(help="Build a data set.", no_args_is_help=True)
 data.add_typer(build, name="build")
+
+
+data.command("import")(import_store)
+build.command()(simulated)
 
 
 def _fail(error: Exception) -> typer.Exit:
