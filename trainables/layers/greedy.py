@@ -137,12 +137,13 @@ class Candidates:
 
 
 def pick_all(
-    segments: Tensor, scores: Tensor, rows: Tensor, real: Tensor, rule: Rule, max_num: int | None
+    start: Tensor, end: Tensor, scores: Tensor, rows: Tensor, real: Tensor, rule: Rule, max_num: int | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Every pick of every group of a block.
 
     Args:
-        segments: (N, 2) start, end, checked.
+        start: (N,) of the segments.
+        end: (N,) not before ``start``.
         scores: (N,) not negative.
         rows: (D, G) candidates of each group.
         real: (D, G) False where ``rows`` is padding.
@@ -154,7 +155,7 @@ def pick_all(
     """
     depth, num_groups = rows.shape
     picks = depth if max_num is None else min(depth, max_num)
-    candidates = Candidates(segments[:, 0].contiguous(), segments[:, 1].contiguous(), scores, rows, real, rule)
+    candidates = Candidates(start, end, scores, rows, real, rule)
     picked, strength = rows.new_zeros(picks, num_groups), scores.new_full((picks, num_groups), rule.gone)
     for k, (row, value) in enumerate(zip(torch.split(picked, 1), torch.split(strength, 1), strict=True)):
         if k % _LOOK_EVERY == 0 and not candidates.tidy():
