@@ -151,9 +151,10 @@ def main() -> None:
         ragged = torch.randint(1, 2000, (args.rows // 1000,), generator=generator).tolist()
         measure(function, "1 to 2000", ragged, "gaussian", 100, args.repeats)
         # a video of 800 detections over 20 classes, as unevenly as classes are
-        share = torch.distributions.Dirichlet(torch.full((20,), 0.5)).sample((args.rows // 800,))
-        class_wise = [max(1, round(800 * float(s))) for s in share.flatten()]
+        share = torch.rand(args.rows // 800, 20, generator=generator) ** 3
+        class_wise = (800 * share / share.sum(dim=1, keepdim=True)).ceil().int().flatten().tolist()
         measure(function, "20 classes of 800", class_wise, "gaussian", 200, args.repeats)
+        measure(function, "1000, one video alone", [1000], "gaussian", 100, args.repeats)
 
 
 if __name__ == "__main__":

@@ -82,6 +82,7 @@ class Candidates:
         self._tiou, self._work = torch.empty_like(strength), torch.empty_like(strength)
         self._place = torch.arange(len(strength), dtype=strength.dtype, device=strength.device)[:, None]
         self._at = torch.empty_like(self._rows[:1])
+        self._one = strength.new_ones(())
 
     def tidy(self) -> bool:
         """Move what is left together where that is little; False where nothing is."""
@@ -126,13 +127,13 @@ class Candidates:
         if rule.decay == "gaussian":
             self._strength.addcmul_(tiou, tiou, value=-1.0 / rule.sigma)
             return
-        near = work.copy_(tiou).ge_(rule.tiou_threshold + rule.threshold_slope * length)
+        threshold = rule.tiou_threshold + rule.threshold_slope * length
         if rule.decay == "hard":
-            factor = near.neg_().add_(1.0)
+            factor = torch.lt(tiou, threshold, out=work)
         elif rule.decay == "linear":
-            factor = tiou.mul_(near).neg_().add_(1.0)
+            factor = torch.addcmul(self._one, tiou, torch.ge(tiou, threshold, out=work), value=-1.0, out=work)
         else:
-            factor = tiou.mul_(near).square_().div_(-rule.sigma).exp_()
+            factor = tiou.mul_(torch.ge(tiou, threshold, out=work)).square_().div_(-rule.sigma).exp_()
         self._strength.mul_(factor)
 
 
