@@ -55,7 +55,7 @@ def suppress(
 
     Returns:
         (n,) rows kept and (n,) their decayed scores, in pick order within a group, groups ascending. Scores have the
-        wider dtype of ``segments`` and ``scores``.
+        wider dtype of ``segments`` and ``scores``, at least single precision.
 
     Raises:
         ValueError: a bad segment or score (first bad row is named), shapes that differ, a value that is missing.
@@ -64,7 +64,7 @@ def suppress(
     if max_num is not None and max_num < 1:
         raise ValueError(f"max_num: {max_num} must be at least 1; None keeps all")
     _check_rows(segments, scores, group)
-    dtype = torch.promote_types(segments.dtype, scores.dtype)
+    dtype = torch.promote_types(torch.promote_types(segments.dtype, scores.dtype), torch.float32)
     segments, scores = segments.to(dtype), scores.to(dtype)
     groups = Groups.of(group)
     if groups.order is not None:
