@@ -79,7 +79,9 @@ def _from_lines(source: Source) -> tuple[Sequence[str], Sequence[int]]:
     lines = source.lines
     matches = [_NUMBERED.fullmatch(line) for _, line in lines]
     if not any(matches):
-        names = [line for _, line in lines if line != "action"]
+        names = [line for _, line in lines]
+        if names[:1] == ["action"]:
+            del names[0]
         return names, range(len(names))
     names, numbers = [], []
     for (where, line), match in zip(lines, matches, strict=True):
