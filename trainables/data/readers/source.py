@@ -109,8 +109,11 @@ class Source:
         """Rows of a table.
 
         Raises:
-            ValueError: there is none, or one has another number of cells than the header.
+            ValueError: there is none, one has another number of cells than the header, or a column is there twice.
         """
+        if len(set(self.header)) < len(self.header):
+            twice = next(column for column in self.header if self.header.count(column) > 1)
+            raise ValueError(f"{self.path}: line 1: column '{twice}' is there twice")
         reader = csv.reader(io.StringIO(self.text, newline=""), strict=True)
         rows = []
         try:

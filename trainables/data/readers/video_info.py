@@ -13,6 +13,9 @@ _BSN = {"video", "seconds", "rfps", "subset"}
 _TSP = {"filename", "video-duration", "fps"}
 _AFSD = {"video", "fps", "count"}
 
+#: Word of a table's file name -> subset as ActivityNet calls it, for tables of one subset each.
+_SUBSETS = {"train": "training", "valid": "validation", "val": "validation", "test": "testing"}
+
 
 @dataclass(frozen=True)
 class VideoInfo:
@@ -40,8 +43,8 @@ def read_video_info(paths: Iterable[Path]) -> dict[str, VideoInfo]:
     """Video id -> information, from one or several tables.
 
     Known are BSN's (``video_info_new.csv``; its ``rfps`` is taken, for ``fps`` is a nominal rate), TSP's
-    (``*_metadata.csv``), AFSD's (``*_video_info.csv``; duration = count / fps), and the text files of THUMOS'14 with a
-    file name and its seconds on alternate lines.
+    (``*_train_metadata.csv``), AFSD's (``val_video_info.csv``; duration = count / fps), and the text files of THUMOS'14
+    with a file name and its seconds on alternate lines. TSP's and AFSD's say the subset in the file's name.
 
     Raises:
         ValueError: another form, a video twice, or a number that is not positive; file and row are named.
@@ -60,12 +63,13 @@ def read_video_info(paths: Iterable[Path]) -> dict[str, VideoInfo]:
 
 def _entries(source: Source) -> Iterable[tuple[str, VideoInfo]]:
     columns = set(source.header)
+    subset = next((_SUBSETS[word] for word in source.path.stem.split("_") if word in _SUBSETS), None)
     if columns >= _BSN:
         return [_bsn(row) for row in source.rows]
     if columns >= _TSP:
-        return [_tsp(row) for row in source.rows]
+        return [_tsp(row, subset) for row in source.rows]
     if columns >= _AFSD:
-        return [_afsd(row) for row in source.rows]
+        return [_afsd(row, subset) for row in source.rows]
     if not columns and source.json is None and source.lines:
         return _alternate_lines(source)
     raise ValueError(
@@ -79,16 +83,16 @@ def _bsn(row: Row) -> tuple[str, VideoInfo]:
     return plain_id(row.cells["video"]), info
 
 
-def _tsp(row: Row) -> tuple[str, VideoInfo]:
-    info = VideoInfo(row.number("video-duration"), row.number("fps"), None, row.where)
+def _tsp(row: Row, subset: str | None) -> tuple[str, VideoInfo]:
+    info = VideoInfo(row.number("video-duration"), row.number("fps"), subset, row.where)
     return plain_id(row.cells["filename"]), info
 
 
-def _afsd(row: Row) -> tuple[str, VideoInfo]:
+def _afsd(row: Row, subset: str | None) -> tuple[str, VideoInfo]:
     fps = row.number("fps")
     if fps == 0:
         raise ValueError(f"{row.where}: fps is 0, it must be positive")
-    return plain_id(row.cells["video"]), VideoInfo(row.number("count") / fps, fps, None, row.where)
+    return plain_id(row.cells["video"]), VideoInfo(row.number("count") / fps, fps, subset, row.where)
 
 
 def _alternate_lines(source: Source) -> Iterable[tuple[str, VideoInfo]]:

@@ -39,13 +39,14 @@ def test_the_commands_need_no_heavy_library() -> None:
     assert not {"torch", "numpy", "pyarrow", "pandas", "ray", "rich.table"} & set(loaded)
 
 
-def test_inspecting_a_store_needs_no_torch(tmp_path: Path) -> None:
+def test_inspecting_needs_no_torch(tmp_path: Path, annotations: Path) -> None:
     Config().prepare(tmp_path)
     code = (
         "import sys; from pathlib import Path; from trainables.entrypoints.commands import inspect; "
-        "inspect(Path(sys.argv[1])); sys.exit('torch' in sys.modules)"
+        "[inspect(Path(path)) for path in sys.argv[1:]]; sys.exit('torch' in sys.modules)"
     )
-    run = subprocess.run([sys.executable, "-c", code, str(Config().folder(tmp_path))], capture_output=True, check=False)
+    paths = [str(Config().folder(tmp_path)), str(annotations)]
+    run = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, check=False)
     assert run.returncode == 0, run.stderr
 
 

@@ -221,14 +221,14 @@ def test_class_lists(test_data: Path, name: str, classes: int, first_number: int
     [
         ("thumos14/validation_durations.txt", 1010, {None: 1010}),
         ("thumos14/test_durations.txt", 1574, {None: 1574}),
-        ("thumos14/afsd/val_video_info.csv", 200, {None: 200}),
-        ("thumos14/afsd/test_video_info.csv", 212, {None: 212}),
-        ("thumos14/tsp/thumos14_valid_metadata.csv", 200, {None: 200}),
-        ("thumos14/tsp/thumos14_test_metadata.csv", 213, {None: 213}),
+        ("thumos14/afsd/val_video_info.csv", 200, {"validation": 200}),
+        ("thumos14/afsd/test_video_info.csv", 212, {"testing": 212}),
+        ("thumos14/tsp/thumos14_valid_metadata.csv", 200, {"validation": 200}),
+        ("thumos14/tsp/thumos14_test_metadata.csv", 213, {"testing": 213}),
         ("activitynet/video_info_new.csv", 19228, {"training": 9649, "validation": 4728, "testing": 4851}),
-        ("activitynet/tsp/activitynet_v1-3_train_metadata.csv", 10024, {None: 10024}),
-        ("activitynet/tsp/activitynet_v1-3_valid_metadata.csv", 4926, {None: 4926}),
-        ("activitynet/tsp/activitynet_v1-3_test_metadata.csv", 5044, {None: 5044}),
+        ("activitynet/tsp/activitynet_v1-3_train_metadata.csv", 10024, {"training": 10024}),
+        ("activitynet/tsp/activitynet_v1-3_valid_metadata.csv", 4926, {"validation": 4926}),
+        ("activitynet/tsp/activitynet_v1-3_test_metadata.csv", 5044, {"testing": 5044}),
     ],
 )
 def test_video_information(test_data: Path, name: str, videos: int, subsets: dict[str | None, int]) -> None:
@@ -264,6 +264,14 @@ def test_video_information_fills_what_annotations_lack(test_data: Path) -> None:
     assert subsets == {"training": 9649, "validation": 4728, "testing": 4851}
     assert all(not video.segments for video in annotations.of_subset("testing").videos)
     assert _faults(annotations)[LATE] == 215
+    tsp = [test_data / f"activitynet/tsp/activitynet_v1-3_{part}_metadata.csv" for part in ("train", "valid", "test")]
+    whole = read_annotations(test_data / "activitynet/anet_anno_action_19994.json.gz", video_info=tsp)
+    subsets = Counter(video.subset for video in whole.videos)
+    assert subsets == {"training": 10024, "validation": 4926, "testing": 5044}
+    assert _faults(whole)[LATE] == 226, "the annotation's own durations are used"
+    assert {v.video_id: v.subset for v in annotations.videos}.items() <= {
+        v.video_id: v.subset for v in whole.videos
+    }.items()
     official = [test_data / f"thumos14/{part}_durations.txt" for part in ("validation", "test")]
     thumos = read_annotations(test_data / "thumos14/official_annotations", video_info=official)
     assert _faults(thumos) == {LATE: 30}, "the same as thumos14.json states"

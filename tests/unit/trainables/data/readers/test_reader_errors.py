@@ -157,6 +157,7 @@ BAD_FILES = {
         ["x.csv: line 3, column 'length': 'long' is not a number"],
     ),
     "charades: quotes": ("x.csv", _CHARADES + '"BBBBB,,9.0\n', ["x.csv: line 3", "unexpected end of data"]),
+    "column twice": ("x.csv", "id,actions,length,id\n", ["x.csv: line 1: column 'id' is there twice"]),
     "table without rows": ("x.csv", _AFSD.splitlines()[0], ["x.csv: a header without a row"]),
     "table: reversed": (
         "x.csv",
