@@ -151,6 +151,42 @@ def cut_thumos14(annotations: AnnotationSet, *, num_select: int = 20, seed: int 
     return cut_subsets(annotations, train=chosen["train"], test=chosen["test"], num_select=num_select, seed=seed)
 
 
+def cut(
+    annotations: AnnotationSet,
+    *,
+    train: Sequence[str] = (),
+    test: Sequence[str] = (),
+    num_select: int | None = None,
+    num_test: int | None = None,
+    seed: int = 0,
+) -> Splits:
+    """Splits by whatever is given: subsets by name, a number of test videos, or THUMOS'14's own rule.
+
+    Args:
+        annotations: of all subsets.
+        train: subsets to train on, see :func:`cut_subsets`.
+        test: subsets to score; none where everything is to be trained on.
+        num_select: videos in ``select``; None = 0, or 20 for THUMOS'14.
+        num_test: videos in ``test``, cut from all, see :func:`cut_videos`.
+        seed: of the cuts.
+
+    Raises:
+        ValueError: the rules contradict each other, or none is given and the data set is not THUMOS'14.
+    """
+    if (train or test) and num_test is not None:
+        raise ValueError("splits: subsets by name and a number of test videos exclude each other; give one")
+    if num_test is not None:
+        return cut_videos(annotations, num_select=num_select or 0, num_test=num_test, seed=seed)
+    if train or test:
+        return cut_subsets(annotations, train=train, test=test, num_select=num_select or 0, seed=seed)
+    if len(annotations.class_names) == 20 and "CliffDiving" in annotations.class_names:
+        return cut_thumos14(annotations, num_select=20 if num_select is None else num_select, seed=seed)
+    raise ValueError(
+        f"splits: name the subsets to train on and to score (there are {', '.join(annotations.subsets)}), or give a "
+        "number of test videos"
+    )
+
+
 def class_table(videos: Sequence[AnnotatedVideo], num_classes: int) -> Mask:
     """(V, K) whether a video shows a class; ambiguous segments show none."""
     has_class = np.zeros((len(videos), num_classes), bool)
