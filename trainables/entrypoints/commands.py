@@ -40,8 +40,9 @@ def stitched(
 ) -> None:
     """Join real trimmed clips into untrimmed videos with known boundaries."""
     from trainables.data.clips import read_clips
-    from trainables.data.stitched import StitchSettings, stitch
+    from trainables.data.stitched import StitchSettings, stitch, trimmed_clips
     from trainables.data.store import write_store
+    from trainables.data.trimmed import trimmed_folder
 
     try:
         settings = StitchSettings(
@@ -56,8 +57,10 @@ def stitched(
             standardise=standardise,
             seed=seed,
         )
-        videos, names, builder = stitch(read_clips(clips), settings)
+        found = read_clips(clips)
+        videos, names, builder = stitch(found, settings)
         write_store(out, videos, names, builder)
+        write_store(trimmed_folder(out), trimmed_clips(found, settings), names, builder)
     except (ValueError, OSError) as error:
         raise _fail(error) from error
     inspect(out)
