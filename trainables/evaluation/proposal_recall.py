@@ -192,7 +192,7 @@ class ArAn(ScoringProtocol[ProposalHits]):
         super()._require_own(matches)
         if matches.tiou_thresholds != self.tiou_thresholds:
             raise ValueError(
-                f"matched at {matches.tiou_thresholds}, not at {self.tiou_thresholds}; match the proposals again"
+                f"matched at {matches.tiou_thresholds}, not at {self.tiou_thresholds}; match the {self._kind} again"
             )
 
 

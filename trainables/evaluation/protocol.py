@@ -143,9 +143,16 @@ class ScoringProtocol(ABC, Generic[State]):
     def _identity(self) -> str:
         return f"{self.key} {self.version}"
 
+    @property
+    def _kind(self) -> str:
+        """What it takes, in words."""
+        return self.takes.replace("_", " ")
+
     def _require_own(self, matches: State) -> None:
         if matches.protocol != self._identity:
-            raise ValueError(f"matched by '{matches.protocol}', not by '{self._identity}'; match the predictions again")
+            raise ValueError(
+                f"matched by '{matches.protocol}', not by '{self._identity}'; match the {self._kind} again"
+            )
 
     def _check_choice(self, name: str, allowed: tuple[str, ...]) -> None:
         if getattr(self, name) not in allowed:

@@ -71,7 +71,7 @@ class RankingProtocol(ScoringProtocol[Matches]):
         if matches.protocol != self._identity or matches.tiou_thresholds != self._thresholds:
             raise ValueError(
                 f"matched by '{matches.protocol}' at {matches.tiou_thresholds}, not by '{self._identity}' at "
-                f"{self._thresholds}; match the predictions again"
+                f"{self._thresholds}; match the {self._kind} again"
             )
 
 

@@ -169,7 +169,7 @@ class Segmentation(ScoringProtocol[SegmentedVideos]):
         super()._require_own(matches)
         if matches.tiou_thresholds != self.tiou_thresholds:
             raise ValueError(
-                f"matched at {matches.tiou_thresholds}, not at {self.tiou_thresholds}; match the predictions again"
+                f"matched at {matches.tiou_thresholds}, not at {self.tiou_thresholds}; match the {self._kind} again"
             )
 
 
