@@ -106,7 +106,9 @@ def describe(
 def list_(
     what: Annotated[
         str,
-        typer.Argument(help="studies, detectors, tasks, datasets, protocols, trainables, papers or combinations."),
+        typer.Argument(
+            help="studies, detectors, tasks, datasets, protocols, metrics, trainables, papers or combinations."
+        ),
     ],
 ) -> None:
     """List what is installed; `combinations` prints the whole matrix with reasons."""

@@ -15,8 +15,8 @@ from tadtune.spec.fields import FieldInfo, field_infos
 from tadtune.spec.studies import built_in_studies
 from tadtune.spec.tables import paper_title, papers
 
-_KINDS = ("detector", "task", "dataset", "protocol")
-_LISTS = {f"{kind}s": kind for kind in ("detector", "task", "dataset", "protocol", "trainable")}
+_KINDS = ("detector", "task", "dataset", "protocol", "metric")
+_LISTS = {f"{kind}s": kind for kind in (*_KINDS, "trainable")}
 
 
 def print_fields(name: str, console: Console) -> None:

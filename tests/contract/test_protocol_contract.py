@@ -56,6 +56,7 @@ def test_it_says_what_it_is(point: EntryPoint, protocol: Any) -> None:
     assert protocol.key == point.name
     assert protocol.version
     assert protocol.metrics_doc
+    assert protocol.takes == "detections"  # what a study's detector makes
     assert dataclasses.is_dataclass(protocol)
     assert all(info.doc and info.source for info in field_infos(protocol).values())
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from trainables.detections import GroundTruth
 
 
 def evaluate(
     predictions: Annotated[
-        Path, typer.Argument(help="ActivityNet result JSON (.json), THUMOS'14 text (.txt) or Parquet (.parquet).")
+        Path,
+        typer.Argument(
+            help="Detections, proposals: ActivityNet result JSON (.json), THUMOS'14 text (.txt), Parquet (.parquet); "
+            "frame scores: folder of .npz, Parquet, Charades text; video scores: ActivityNet JSON, Charades text; "
+            "frame labels: folder of texts or .npz."
+        ),
     ],
     truth: Annotated[
         Path,
-        typer.Option(help="Annotations in any format that `tadtune data inspect` reads, or the folder of a store."),
+        typer.Option(
+            help="Annotations in any format that `tadtune data inspect` reads, or the folder of a store; for frame "
+            "labels a folder like that of the predictions."
+        ),
     ],
     protocol: Annotated[
-        str, typer.Option(help="Evaluation protocol; `tadtune list protocols` names them.")
+        str,
+        typer.Option(
+            help="Evaluation protocol; `tadtune list protocols` names those of detections, `tadtune list metrics` "
+            "those of other predictions."
+        ),
     ] = "activitynet",
     subset: Annotated[
         str | None,
-        typer.Option(help="Subset of the annotations, split of a store; default: the only one."),
+        typer.Option(
+            help="Subset of the annotations, split of a store, or for frame labels a file that lists the videos; "
+            "default: the only one."
+        ),
     ] = None,
     tiou: Annotated[
         str | None, typer.Option(help="tIoU thresholds: 0.5, 0.3,0.5,0.7 or 0.3:0.7:0.1. Default: the protocol's.")
@@ -47,6 +58,10 @@ def evaluate(
         str | None,
         typer.Option(help="Segments that end before they start: error, miss or swap.", show_default="the protocol's"),
     ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Another setting of the protocol, as name=value; `tadtune describe` shows them."),
+    ] = None,
     bootstrap: Annotated[int, typer.Option(min=0, help="Resamples of the videos for 95 % intervals.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Of the resamples.")] = 0,
     diagnose: Annotated[
@@ -64,9 +79,9 @@ def evaluate(
 ) -> None:
     """Score a file of predictions: per-threshold and per-class tables, and what was counted on the way."""
     from trainables.entrypoints.eval_diagnosis import diagnose_file
-    from trainables.entrypoints.eval_options import make_protocol, parse_grid, read_ids
+    from trainables.entrypoints.eval_inputs import read_inputs
+    from trainables.entrypoints.eval_options import make_protocol, parse_grid, read_ids, with_settings
     from trainables.entrypoints.eval_output import print_scorecard, write_csv, write_html, write_json
-    from trainables.evaluation.results import read_detections
     from trainables.evaluation.scorecard import score_predictions
 
     try:
@@ -81,15 +96,8 @@ def evaluate(
             on_unknown_video=on_unknown_video,
             on_reversed_segment=on_reversed_segment,
         )
-        annotated, durations_s = _read_truth(truth, truth_format, subset)
-        found = read_detections(
-            predictions,
-            annotated.class_names,
-            on_unknown_label="error" if rules.on_unknown_label == "error" else "mark",
-            on_reversed_segment="error" if rules.on_reversed_segment == "error" else "keep",
-        )
-        if not len(found.scores):
-            raise ValueError(f"{predictions}: holds no detection; there is nothing to score")
+        rules = with_settings(rules, setting or [])
+        found, annotated, durations_s = read_inputs(rules, predictions, truth, truth_format=truth_format, subset=subset)
         card = score_predictions(rules, found, annotated, num_resamples=bootstrap, seed=seed)
         diagnosis = None
         if diagnose:
@@ -109,23 +117,3 @@ def evaluate(
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
     print_scorecard(card, source, diagnosis)
-
-
-def _read_truth(path: Path, truth_format: str, subset: str | None) -> tuple[GroundTruth, Mapping[str, float]]:
-    """Ground truth of one subset, from annotations or from a store, and the durations that are known."""
-    if (path / "manifest.json").is_file():
-        from trainables.data.dataset import FeatureDataset
-
-        if subset is None:
-            raise ValueError(f"{path} is a store; name its split with --subset train, select or test")
-        store = FeatureDataset(path)
-        return store.ground_truth(subset), store.durations_s()
-    from trainables.data.readers import read_annotations
-
-    annotations = read_annotations(path, format=truth_format)
-    if subset is not None:
-        annotations = annotations.of_subset(subset)
-    elif len(annotations.subsets) > 1:
-        raise ValueError(f"{path} has several subsets; choose one with --subset: {', '.join(annotations.subsets)}")
-    durations_s = {v.video_id: v.duration_s for v in annotations.videos if v.duration_s is not None}
-    return annotations.ground_truth(), durations_s

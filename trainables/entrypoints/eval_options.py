@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -11,21 +12,22 @@ from typing import Any
 
 from trainables.evaluation.detection_map import ACTIVITYNET_GRID
 
-#: Where protocols are found, ours and those of other packages.
-GROUP = "tadtune.protocols"
+#: Where protocols are found, ours and those of other packages: those that studies can use, and those of predictions
+#: that no detector makes.
+GROUPS = ("tadtune.protocols", "tadtune.metrics")
 
 
 def make_protocol(name: str, **settings: Any) -> Any:
     """A protocol by name with some of its fields set.
 
     Args:
-        name: an entry point of :data:`GROUP`.
+        name: an entry point of :data:`GROUPS`.
         settings: field -> value; None leaves the protocol's own.
 
     Raises:
         ValueError: no such protocol, or one without such a field.
     """
-    points = {point.name: point for point in entry_points(group=GROUP)}
+    points = {point.name: point for group in GROUPS for point in entry_points(group=group)}
     if name not in points:
         near = difflib.get_close_matches(name, points, n=1)
         hint = f"; did you mean '{near[0]}'?" if near else ""
@@ -37,6 +39,43 @@ def make_protocol(name: str, **settings: Any) -> Any:
         if field not in known:
             raise ValueError(f"protocol '{name}' has no {field}; its settings are {', '.join(sorted(known)) or 'none'}")
     return replace(protocol, **given)
+
+
+def with_settings(protocol: Any, settings: Sequence[str]) -> Any:
+    """The protocol with further fields set from text.
+
+    Args:
+        protocol: the protocol.
+        settings: ``name=value`` each; lists are separated by commas, "none" stands for None.
+
+    Raises:
+        ValueError: another form, no such field, or a value of another kind than its default.
+    """
+    known = {f.name: f.default for f in fields(protocol)}
+    given: dict[str, Any] = {}
+    for text in settings:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"set: '{text}' is not name=value")
+        if name not in known:
+            names = ", ".join(sorted(known)) or "none"
+            raise ValueError(f"protocol '{protocol.key}' has no {name}; its settings are {names}")
+        given[name] = _value(name, value, known[name])
+    return replace(protocol, **given)
+
+
+def _value(name: str, text: str, default: Any) -> Any:
+    """A value of the kind of its default."""
+    if text == "none":
+        return None
+    kind = type(default[0] if isinstance(default, tuple) and default else default)
+    convert = kind if kind in (int, float) else str
+    try:
+        if isinstance(default, tuple):
+            return tuple(convert(part.strip()) for part in text.split(",") if part.strip())
+        return convert(text)
+    except ValueError as error:
+        raise ValueError(f"{name}: '{text}' is not of the kind of its default {default}") from error
 
 
 def parse_grid(text: str) -> tuple[float, ...]:

@@ -18,7 +18,7 @@ from trainables.evaluation.scorecard import CONFIDENCE, Scorecard
 
 #: How a warning's count reads, where its name alone does not say it.
 MEANING = {
-    "tied_scores": "detections of a class with the score of the one before: the order of the file decides",
+    "tied_scores": "predictions of a class with the score of the one before: the order of the file decides",
     "videos_without_detections": "annotated videos on which nothing was detected: their instances are missed",
     "classes_without_ground_truth": "classes without an instance in this subset: left out of the mean",
     "detections_of_classes_without_ground_truth": "detections of such classes: not counted",
@@ -32,6 +32,19 @@ MEANING = {
     "videos_without_instances_left_out": "videos without any instance: left out, with their detections",
     "near_duplicate_instances_left_out": "instances that repeat another one: left out",
     "instances_without_length_left_out": "instances without length: left out",
+    "unknown_videos_dropped": "predicted videos that the subset lacks: left out",
+    "videos_without_scores": "annotated videos without scores: they rank last",
+    "points_without_scores": "points of annotated videos without scores: they rank last",
+    "videos_without_action_ranked_last": "videos without action: their scores are not read, they rank last",
+    "videos_without_predictions": "annotated videos without predictions",
+    "repeated_predictions": "predictions of a class that its video had already: misses",
+    "excluded_video_predictions": "predictions on videos left out on request",
+    "unknown_label_predictions_dropped": "predictions with a label that the annotations lack: left out",
+    "unknown_video_predictions_dropped": "predictions on videos that the subset lacks: left out",
+    "unknown_video_predictions_counted": "predictions on videos that the subset lacks: counted as misses",
+    "videos_without_proposals": "annotated videos without proposals: their instances are missed",
+    "proposals_on_other_videos_left_out": "proposals on videos without instances: left out",
+    "frames_with_unknown_label": "frames predicted with a label that the annotations lack: wrong",
 }
 
 
@@ -51,7 +64,8 @@ def print_scorecard(card: Scorecard, source: Mapping[str, str], diagnosis: Diagn
     per_class = Table(Column("class", no_wrap=True), *map(short, names), title="AP per class, %")
     for label, values in card.per_class.items():
         per_class.add_row(label, *(percent(values[name]) for name in names))
-    console.print(per_class)
+    if card.per_class:
+        console.print(per_class)
     for part in diagnosis_tables(diagnosis) if diagnosis else []:
         errors = Table(Column(part.columns[0], no_wrap=True), *part.columns[1:], title=part.title)
         for row in part.rows:
@@ -72,15 +86,15 @@ def write_json(path: Path, card: Scorecard, source: Mapping[str, str], diagnosis
 def write_csv(path: Path, card: Scorecard, source: Mapping[str, str], diagnosis: Diagnosis = None) -> None:
     """One row a class, the mean last, unrounded; protocol and subset in every row, for tables of many files.
 
-    A diagnosis has no place in it.
+    A protocol without values of classes gets one row of all its metrics. A diagnosis has no place in it.
     """
-    names, buffer = columns(card), io.StringIO()
+    names, buffer = columns(card) or list(card.metrics), io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["predictions", "protocol", "subset", "class", *names])
     first = [source["predictions"], f"{card.protocol} {card.version}", source["subset"]]
     for label, values in card.per_class.items():
         writer.writerow([*first, label, *(values[name] for name in names)])
-    writer.writerow([*first, "mean", *(card.metrics[name] for name in names)])
+    writer.writerow([*first, "mean" if card.per_class else "all", *(card.metrics[name] for name in names)])
     _replace(path, buffer.getvalue())
 
 

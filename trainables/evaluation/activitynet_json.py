@@ -36,26 +36,26 @@ def write_activitynet_json(path: Path, found: Detections, class_names: Sequence[
     scratch.replace(path)
 
 
-def read_activitynet_json(path: Path) -> Rows:
+def read_activitynet_json(path: Path, *, labelled: bool = True) -> Rows:
     """Rows of such a file, of our making or anybody's.
+
+    Args:
+        path: the file.
+        labelled: False for proposals, whose labels are not read and need not be there.
 
     Raises:
         ValueError: not such a file, a video listed twice, or an entry of another shape; video and entry are named.
     """
-    with _no_garbage_collection():
-        raw = path.read_bytes()
-        results = _results(path, raw)
+    with no_garbage_collection():
+        results = load_results(path, counted_key="segment")
         try:
-            rows = _read_all(results)
+            return _read_all(results, labelled)
         except (KeyError, TypeError, ValueError):
-            rows = _read_one_by_one(path, results)
-        if raw.count(b'"segment"') != len(rows.labels):  # a parser keeps the last of two equal keys, and says nothing
-            _refuse_repeated(path, raw)
-    return rows
+            return _read_one_by_one(path, results, labelled)
 
 
 @contextmanager
-def _no_garbage_collection() -> Iterator[None]:
+def no_garbage_collection() -> Iterator[None]:
     """A file makes a million small objects, all alive: looking for garbage among them doubles the time."""
     was_on = gc.isenabled()
     gc.disable()
@@ -66,7 +66,17 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _results(path: Path, raw: bytes) -> Results:
+def load_results(path: Path, *, counted_key: str) -> Results:
+    """Entries by video id of a result file.
+
+    Args:
+        path: the file.
+        counted_key: a key that every entry has once.
+
+    Raises:
+        ValueError: not such a file, or a video listed twice.
+    """
+    raw = path.read_bytes()
     try:
         content = orjson.loads(raw)
     except orjson.JSONDecodeError:
@@ -79,19 +89,23 @@ def _results(path: Path, raw: bytes) -> Results:
         raise ValueError(f"{path}: no 'results' by video id; expected ActivityNet's result format")
     for video_id, entries in results.items():
         if not isinstance(entries, list):
-            raise ValueError(f"{path}: video '{video_id}' holds {entries!r}, not a list of detections")
+            raise ValueError(f"{path}: video '{video_id}' holds {entries!r}, not a list of entries")
+    # a parser keeps the last of two equal keys, and says nothing
+    if raw.count(f'"{counted_key}"'.encode()) != sum(map(len, results.values())):
+        _refuse_repeated(path, raw)
     return results
 
 
-def _read_all(results: Results) -> Rows:
+def _read_all(results: Results, labelled: bool) -> Rows:
     entries = list(chain.from_iterable(results.values()))
     segments = np.asarray([entry["segment"] for entry in entries], np.float64)
     if entries and segments.shape != (len(entries), 2):
         raise ValueError("an entry's segment is not two numbers")
-    return _rows(results, segments, [str(e["label"]) for e in entries], [e["score"] for e in entries])
+    labels = [str(e["label"]) for e in entries] if labelled else [""] * len(entries)
+    return _rows(results, segments, labels, [e["score"] for e in entries])
 
 
-def _read_one_by_one(path: Path, results: Results) -> Rows:
+def _read_one_by_one(path: Path, results: Results, labelled: bool) -> Rows:
     """The same, slowly: names the first entry that is not as it should be."""
     segments, labels, scores = [], [], []
     for video_id, entries in results.items():
@@ -99,13 +113,12 @@ def _read_one_by_one(path: Path, results: Results) -> Rows:
             try:
                 start, end = entry["segment"]
                 segments.append((float(start), float(end)))
-                labels.append(str(entry["label"]))
+                labels.append(str(entry["label"]) if labelled else "")
                 scores.append(float(entry["score"]))
             except (KeyError, TypeError, ValueError) as error:
                 problem = f"{type(error).__name__} {error}"
-                raise ValueError(
-                    f"{path}: video '{video_id}', entry {number} is not {{segment, label, score}}: {problem}"
-                ) from error
+                shape = "{segment, label, score}" if labelled else "{segment, score}"
+                raise ValueError(f"{path}: video '{video_id}', entry {number} is not {shape}: {problem}") from error
     return _rows(results, np.asarray(segments, np.float64), labels, scores)
 
 

@@ -9,7 +9,11 @@ import numpy as np
 from trainables.detections import FloatArray, IntArray
 from trainables.evaluation.matches import IGNORED, TRUE_POSITIVE, Matches, Outcomes
 
-Rule = Literal["interpolated", "plain"]
+Rule = Literal["interpolated", "plain", "normalised"]
+
+#: Numbers of positive and negative items that the normalised rule pretends every class to have.
+#: Source: the Python evaluator of Charades' authors for temporal segmentation (``N_all``, ``F_all``).
+NORMAL_POSITIVES, NORMAL_NEGATIVES = 1100.0, 45000.0
 
 #: Numbers held at once while resampling.
 _CHUNK = 1 << 22
@@ -24,7 +28,9 @@ def class_ap(matches: Matches, weights: FloatArray, rule: Rule) -> FloatArray:
         matches: N detections, K classes, H thresholds, V videos.
         weights: (R, V) non-negative; ones give the ordinary AP.
         rule: "interpolated": each precision replaced by the largest at its recall or beyond; "plain": precision at
-            every true positive.
+            every true positive; "normalised": the same with u * tp / (u * tp + v * fp) for precision, where u and v
+            bring the class to ``NORMAL_POSITIVES`` and ``NORMAL_NEGATIVES`` items (Hoiem et al. 2012, Sec. 2, fix the
+            positives only). Items are positive or negative by themselves there: none is ignored.
 
     Returns:
         (R, K, H); NaN where a class has no ground truth under the weights.
@@ -52,11 +58,22 @@ def _one_class(weight: FloatArray, outcome: Outcomes, positives: FloatArray, rul
         hits = np.flatnonzero(outcome[:, h] == TRUE_POSITIVE)
         gained = weight[:, hits]
         counted = everything[:, hits] - _weight_before(weight, np.flatnonzero(outcome[:, h] == IGNORED), hits)
-        precision = np.divide(np.cumsum(gained, axis=1), counted, out=np.zeros_like(counted), where=counted > 0)
+        true = np.cumsum(gained, axis=1)
+        if rule == "normalised":
+            counted = true + (counted - true) * _exchange_rate(everything, positives)[:, None]
+        precision = np.divide(true, counted, out=np.zeros_like(counted), where=counted > 0)
         if rule == "interpolated":
             precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         ap[:, h] = (gained * precision).sum(axis=1)
     return ap / np.where(positives > 0, positives, np.nan)[:, None]
+
+
+def _exchange_rate(everything: FloatArray, positives: FloatArray) -> FloatArray:
+    """(R,) what one negative item counts where a positive one counts 1."""
+    negatives = everything[:, -1] - positives if everything.shape[1] else np.zeros(len(positives))
+    rate = np.divide(positives, negatives, out=np.zeros_like(positives), where=negatives > 0)
+    result: FloatArray = rate * (NORMAL_NEGATIVES / NORMAL_POSITIVES)
+    return result
 
 
 def _weight_before(weight: FloatArray, ignored: IntArray, hits: IntArray) -> FloatArray:

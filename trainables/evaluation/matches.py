@@ -66,7 +66,7 @@ class Matches:
         _check_all(np.isin(self.outcome, (TRUE_POSITIVE, FALSE_POSITIVE, IGNORED)), "outcome 1, 0 or -1")
         step = np.diff(self.label)
         _check_all(step >= 0, "label ascending")
-        _check_all((step > 0) | (np.diff(self.score) <= 0), "score falling within a class")
+        _check_all((step > 0) | (self.score[1:] <= self.score[:-1]), "score falling within a class")
         hits = np.zeros((k, h), np.int64)
         np.add.at(hits, self.label, self.outcome == TRUE_POSITIVE)
         _check_all(hits <= self.num_gt.sum(axis=0)[:, None], "no more true positives than segments of a class")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
 
 from trainables.detections import Detections, FloatArray, IntArray
-from trainables.evaluation.checks import check_detections, refuse, within
+from trainables.evaluation.checks import BoolArray, check_detections, refuse, within
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,21 @@ class Rows:
     labels: Sequence[str]
     scores: FloatArray
     place: Callable[[int], str]
+
+    def require(self, path: Path, holds: BoolArray, complaint: str) -> None:
+        """Refuse the file where a rule does not hold.
+
+        Args:
+            path: of the file.
+            holds: (N,) for each row.
+            complaint: what is wrong where it does not.
+
+        Raises:
+            ValueError: names the first row.
+        """
+        if not holds.all():
+            row = int(np.flatnonzero(~holds)[0])
+            raise ValueError(f"{path}: {self.describe(row)}: {complaint}; {int((~holds).sum())} such rows")
 
     def describe(self, row: int) -> str:
         """Where the row is and what it holds."""

@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from trainables.detections import Detections, GroundTruth
-
 #: Part of the resamples that an interval holds.
 CONFIDENCE = 0.95
 
@@ -78,15 +76,13 @@ class Scorecard:
         }
 
 
-def score_predictions(
-    protocol: Any, found: Detections, truth: GroundTruth, *, num_resamples: int = 0, seed: int = 0
-) -> Scorecard:
+def score_predictions(protocol: Any, found: Any, truth: Any, *, num_resamples: int = 0, seed: int = 0) -> Scorecard:
     """Score, and resample the videos if asked.
 
     Args:
-        protocol: of :mod:`trainables.evaluation.protocols`, or a plug-in's.
+        protocol: a :class:`trainables.evaluation.protocol.ScoringProtocol`, ours or a plug-in's.
         found: predictions of the kind the protocol takes.
-        truth: ground truth.
+        truth: ground truth as its ``match`` takes it; knows its ``class_names``.
         num_resamples: draws of the bootstrap over videos; 0 = none.
         seed: of the draws.
 
@@ -108,12 +104,7 @@ def score_predictions(
         protocol=protocol.key,
         version=protocol.version,
         settings=settings,
-        counts={
-            "videos": int(protocol.num_videos(matches)),
-            "classes": len(protocol.per_class_ap(matches)),
-            "instances": int(np.sum(matches.num_gt)),
-            "predictions": len(matches.score),
-        },
+        counts=protocol.counts(matches),
         metrics={**metrics, **protocol.extras(found, truth)},
         intervals=intervals,
         num_resamples=num_resamples,

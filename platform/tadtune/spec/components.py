@@ -14,6 +14,7 @@ GROUPS = {
     "task": "tadtune.tasks",
     "dataset": "tadtune.datasets",
     "protocol": "tadtune.protocols",
+    "metric": "tadtune.metrics",
     "command": "tadtune.commands",
 }
 
