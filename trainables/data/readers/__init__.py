@@ -106,7 +106,10 @@ def _choose(source: Source, format: str) -> str:
         raise ValueError(f"format '{format}' is none of auto, {', '.join(FORMATS)}")
     if format != "auto":
         if not FORMATS[format].recognises(source):
-            raise ValueError(f"{source.path}: is no {FORMATS[format].what}, as format '{format}' demands")
+            raise ValueError(
+                f"{source.path}: not of the format '{format}' ({FORMATS[format].what}); leave the format out to have "
+                "it recognised"
+            )
         return format
     fitting = [name for name, reader in FORMATS.items() if reader.recognises(source)]
     if len(fitting) != 1:

@@ -185,7 +185,7 @@ def test_options_of_annotations(annotations: Path, tmp_path: Path) -> None:
     ("options", "complaint"),
     [
         (("--format", "thumos"), "format 'thumos' is none of auto, activitynet"),
-        (("--format", "bsn"), "is no JSON of videos with 'duration_second'"),
+        (("--format", "bsn"), "not of the format 'bsn'"),
         (("--seconds-per-step", "1"), "seconds_per_step: means nothing for"),
         (("--classes", "none.txt"), "none.txt: no such file"),
     ],

@@ -194,8 +194,12 @@ def test_bad_files(tmp_path: Path, name: str, content: str | bytes, complaints: 
     ("form", "content", "complaint"),
     [
         ("thumos", "", "format 'thumos' is none of auto, activitynet"),
-        ("bsn", _database(), "is no JSON of videos with 'duration_second', as format 'bsn' demands"),
-        ("thumos14", _database(), "is no folder of <class>_val.txt"),
+        (
+            "bsn",
+            _database(),
+            r"not of the format 'bsn' \(JSON of videos with 'duration_second'\); leave the format out",
+        ),
+        ("thumos14", _database(), r"not of the format 'thumos14' \(folder of <class>_val.txt"),
     ],
 )
 def test_wrong_format(tmp_path: Path, form: str, content: str, complaint: str) -> None:
