@@ -56,7 +56,7 @@ def fold_sub_batch_norm(state: State) -> State:
     """Replace the statistics of split batch normalisation by those of all its splits together.
 
     The released training code keeps one mean and variance a split and joins them only before an evaluation, so the
-    joined ones in a file may be stale.
+    joined ones in a file may be stale. Splits that never saw a batch have nothing to join.
 
     Source: kkahatapitiya/X3D-Multigrid:x3d.py, ``SubBatchNorm3d``; variance of a mixture = mean of the variances plus
     variance of the means.
@@ -66,14 +66,14 @@ def fold_sub_batch_norm(state: State) -> State:
             for ``running_var``; others are left alone.
     """
     folded = {k: v for k, v in state.items() if ".split_bn." not in k}
-    for key, means in state.items():
-        if key.endswith(".split_bn.running_mean"):
-            layer = key.removesuffix(".split_bn.running_mean")
-            channels = state[f"{layer}.bn.running_mean"].numel()
-            by_split = means.view(-1, channels)
+    for key, batches in state.items():
+        layer, found, _ = key.partition(".split_bn.num_batches_tracked")
+        if found and batches > 0:
+            channels = state[f"{layer}.weight"].numel()
+            means = state[f"{layer}.split_bn.running_mean"].view(-1, channels)
             variances = state[f"{layer}.split_bn.running_var"].view(-1, channels)
-            folded[f"{layer}.bn.running_mean"] = by_split.mean(dim=0)
-            folded[f"{layer}.bn.running_var"] = variances.mean(dim=0) + by_split.var(dim=0, correction=0)
+            folded[f"{layer}.bn.running_mean"] = means.mean(dim=0)
+            folded[f"{layer}.bn.running_var"] = variances.mean(dim=0) + means.var(dim=0, correction=0)
     return folded
 
 
@@ -126,9 +126,7 @@ X3D_LAYOUTS = (
             (rf"blocks\.0\.norm\.{_BN}", r"stem.bn.\1"),
             *_stages(r"blocks\.STAGE\.res_blocks\.(\d+)\.branch1_conv\.weight", r"STAGE.\1.shortcut.weight", 1),
             *_stages(rf"blocks\.STAGE\.res_blocks\.(\d+)\.branch1_norm\.{_BN}", r"STAGE.\1.shortcut_bn.\2", 1),
-            *_stages(
-                r"blocks\.STAGE\.res_blocks\.(\d+)\.branch2\.conv_([abc])\.weight", r"STAGE.\1.conv_\2.weight", 1
-            ),
+            *_stages(r"blocks\.STAGE\.res_blocks\.(\d+)\.branch2\.conv_([abc])\.weight", r"STAGE.\1.conv_\2.weight", 1),
             *_stages(rf"blocks\.STAGE\.res_blocks\.(\d+)\.branch2\.norm_([ac])\.{_BN}", r"STAGE.\1.bn_\2.\3", 1),
             *_stages(rf"blocks\.STAGE\.res_blocks\.(\d+)\.branch2\.norm_b\.0\.{_BN}", r"STAGE.\1.bn_b.\2", 1),
             *_stages(

@@ -172,7 +172,6 @@ class X3D(Backbone):
 def _stage(in_channels: int, out_channels: int, blocks: int, *, shortcut_bn: bool) -> nn.Sequential:
     first = Block(in_channels, out_channels, stride=2, gates=True, shortcut_bn=shortcut_bn)
     others = [
-        Block(out_channels, out_channels, stride=1, gates=i % 2 == 0, shortcut_bn=shortcut_bn)
-        for i in range(1, blocks)
+        Block(out_channels, out_channels, stride=1, gates=i % 2 == 0, shortcut_bn=shortcut_bn) for i in range(1, blocks)
     ]
     return nn.Sequential(first, *others)
