@@ -150,4 +150,4 @@ class BNInception(Backbone):
         batch, _, frames = x.shape[:3]
         images = x.transpose(1, 2).flatten(0, 1)
         found = super()._run(images, names)
-        return {name: maps.unflatten(0, (batch, frames)).transpose(1, 2) for name, maps in found.items()}
+        return {name: m.reshape(batch, frames, *m.shape[1:]).transpose(1, 2) for name, m in found.items()}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +15,7 @@ import torch
 from torch import Tensor
 
 from trainables.backbones.base import Backbone
-from trainables.backbones.flow import quantise_flow, tvl1_flow
+from trainables.backbones.flow import opencv, quantise_flow, tvl1_flow
 from trainables.backbones.preprocess import Frames, Preprocess
 from trainables.backbones.presets import PRESETS, Preset, Stream
 from trainables.backbones.snippets import IntArray, SnippetGrid, sampled_frames, stack_middle
@@ -107,10 +109,10 @@ class SnippetExtractor:
 
     Attributes:
         feat_dim: D, the channels of all streams.
-        weights_sha256: of each stream's file; empty for random weights.
 
     Raises:
         FileNotFoundError: a file of weights is missing.
+        ModuleNotFoundError: OpenCV is needed for the flow and not installed.
         ValueError: settings that do not fit each other, or weights that do not fit the network.
     """
 
@@ -119,8 +121,11 @@ class SnippetExtractor:
         self._settings = settings
         self._grid = SnippetGrid(self._preset.snippet_len_frames, self._preset.snippet_stride_frames)
         _check_weights(settings, self._preset)
+        self._flow = any(stream.input == "flow" for stream in self._preset.streams)
+        if self._flow:
+            opencv()
         self._networks: list[Backbone] = []
-        self.weights_sha256: tuple[str, ...] = ()
+        self._weights_sha256: list[str] = []
         self.feat_dim = 0
         for i, stream in enumerate(self._preset.streams):
             network = self._network(stream, i)
@@ -136,8 +141,33 @@ class SnippetExtractor:
         checkpoint = read_checkpoint(self._settings.weights[index], stream.layouts, layout=self._settings.layout)
         network = stream.build(checkpoint)
         load_checkpoint(network, checkpoint)
-        self.weights_sha256 += (checkpoint.sha256,)
+        self._weights_sha256.append(checkpoint.sha256)
         return network
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides what the features are, as JSON holds it: settings, weights, versions."""
+        libraries = ["torch", "decord", *(["opencv-contrib-python-headless"] if self._flow else [])]
+        return {
+            "backbone": self._settings.backbone,
+            "streams": [
+                {
+                    "input": stream.input,
+                    "endpoint": stream.endpoint,
+                    "stack": stream.stack,
+                    "preprocess": json.loads(json.dumps(vars(stream.preprocess))),
+                }
+                for stream in self._preset.streams
+            ],
+            "weights_sha256": self._weights_sha256,
+            "random_seed": self._settings.random_seed,
+            "feat_dim": self.feat_dim,
+            "fps": self._preset.fps,
+            "snippet_len_frames": self._grid.len_frames,
+            "snippet_stride_frames": self._grid.stride_frames,
+            "batch_size": self._settings.batch_size,
+            "device": self._settings.device,
+            "versions": {name: version(name) for name in libraries},
+        }
 
     def snippet_seconds(self, source_fps: float) -> float:
         """Seconds that one snippet's cell covers in a video of this rate."""
@@ -150,7 +180,7 @@ class SnippetExtractor:
             ValueError: a video that has too few frames, cannot be decoded, or gives a feature that is not finite.
         """
         frames = sampled_frames(video.num_frames, video.fps, self._preset.fps)
-        if len(frames) < 2 and any(stream.input == "flow" for stream in self._preset.streams):
+        if len(frames) < 2 and self._flow:
             raise ValueError(f"{len(frames)} frame; flow needs two or more")
         features = np.concatenate(list(self._batches(video, frames)))
         if not np.isfinite(features).all():
@@ -168,8 +198,7 @@ class SnippetExtractor:
     def _features(self, video: VideoFrames, frames: IntArray, windows: IntArray) -> Features:
         """(B, D) of the snippets whose frames are ``windows``, indices into ``frames``."""
         first, last = int(windows.min()), int(windows.max())
-        flow = any(stream.input == "flow" for stream in self._preset.streams)
-        if flow:  # field f lies between the frames f and f + 1; the last frame repeats the field before it
+        if self._flow:  # field f lies between the frames f and f + 1; the last frame repeats the field before it
             first, last = min(first, len(frames) - 2), min(last + 1, len(frames) - 1)
         sizes = {_size_key(stream.preprocess): stream.preprocess for stream in self._preset.streams}
         resized = _read(video, frames[first : last + 1], list(sizes.values()))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from itertools import pairwise
+from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +15,23 @@ from trainables.backbones.preprocess import Frames
 BOUND_PX = 20.0
 
 Fields = npt.NDArray[np.float32]
+
+
+def opencv() -> ModuleType:
+    """OpenCV with its contributed modules, an optional part of the installation.
+
+    Raises:
+        ModuleNotFoundError: it is not installed; the message says what is to be done.
+    """
+    try:
+        cv2 = import_module("cv2")
+        # plain OpenCV has no such module
+        import_module("cv2.optflow")
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "optical flow needs OpenCV with its contributed modules: pip install 'tadtune[flow]'"
+        ) from error
+    return cv2
 
 
 def tvl1_flow(frames: Frames) -> Fields:
@@ -30,16 +49,11 @@ def tvl1_flow(frames: Frames) -> Fields:
 
     Raises:
         ValueError: fewer than two frames.
-        ModuleNotFoundError: the extra ``flow`` is not installed; the message says so.
+        ModuleNotFoundError: see :func:`opencv`.
     """
     if len(frames) < 2:
         raise ValueError(f"frames: {len(frames)}; flow needs two or more")
-    try:
-        import cv2
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "optical flow needs OpenCV with its contributed modules: pip install 'tadtune[flow]'"
-        ) from error
+    cv2 = opencv()
     # cores are shared out among worker processes, not taken by each of them
     cv2.setNumThreads(1)
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
@@ -66,18 +80,3 @@ def quantise_flow(flow: Fields, *, bound_px: float = BOUND_PX) -> Frames:
     clipped = np.clip(flow.astype(np.float64), -bound_px, bound_px)
     result: Frames = np.rint(255.0 * (clipped + bound_px) / (2.0 * bound_px)).astype(np.uint8)
     return result
-
-
-def flow_images(frames: Frames) -> Frames:
-    """Quantised flow of every frame; the last one repeats the field before it.
-
-    Source: TencentYoutuResearch/ActionDetection-AFSD:AFSD/common/gen_denseflow_npy.py (n - 1 fields, the last twice).
-
-    Args:
-        frames: (N, H, W, 3) RGB, N >= 2.
-
-    Returns:
-        (N, H, W, 2) grey values of x and y.
-    """
-    fields = quantise_flow(tvl1_flow(frames))
-    return np.concatenate([fields, fields[-1:]])
