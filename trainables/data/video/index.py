@@ -94,7 +94,7 @@ def fit_rate(ticks: IntArray, tick_s: float, declared: Fraction) -> tuple[Fracti
     Args:
         ticks: (N,) strictly rising.
         tick_s: seconds in a tick.
-        declared: what the container states; taken if the times agree, else the rate of the times themselves.
+        declared: what the container states; taken if the times agree, else the simplest rate that does.
 
     Returns:
         The rate, and True if some time is more than a tick off it.
@@ -103,7 +103,8 @@ def fit_rate(ticks: IntArray, tick_s: float, declared: Fraction) -> tuple[Fracti
         return declared, False
     mean = float((len(ticks) - 1) / ((ticks[-1] - ticks[0]) * tick_s))
     fitted = Fraction(mean).limit_denominator(_MAX_DENOMINATOR)
-    for rate in (declared, fitted):
+    whole, ntsc = Fraction(max(1, round(mean))), Fraction(max(1, round(mean * 1.001)) * 1000, 1001)
+    for rate in (declared, whole, ntsc, fitted):
         expected = np.arange(len(ticks)) / (float(rate) * tick_s)
         if np.abs(ticks - ticks[0] - expected).max() <= 1 + 1e-6:
             return rate, False

@@ -73,7 +73,7 @@ class VideoInfo:
                 return frames_at_starts(times_s, self.starts_s, self.duration_s, self.tick_s)
             return frames_at_rate(times_s, self.fps, self.num_frames)
         except ValueError as error:
-            raise ValueError(f"{self.file}: {error} and {self.duration_s:.3f} s") from error
+            raise ValueError(f"{self.file}: {error} of {self.duration_s:.3f} s") from error
 
     def times_of(self, frames: npt.ArrayLike) -> FloatArray:
         """Starts of frames, seconds from the start of the first one; any shape."""

@@ -59,10 +59,10 @@ def frames_at_rate(times_s: npt.ArrayLike, fps: float | Fraction, num_frames: in
         ValueError: a time before the first frame or at or after the end.
     """
     rate = as_rate(fps)
-    position = np.asarray(times_s, np.float64) * rate.numerator / rate.denominator
-    frames = np.floor(position + _SNAP).astype(np.int64)
-    _check_inside(frames, times_s, num_frames)
-    return frames
+    times = np.asarray(times_s, np.float64)
+    position = np.floor(times * rate.numerator / rate.denominator + _SNAP)
+    _check_inside((position >= 0) & (position < num_frames), times)
+    return position.astype(np.int64)
 
 
 def frames_at_starts(times_s: npt.ArrayLike, starts_s: FloatArray, end_s: float, tick_s: float) -> IntArray:
@@ -80,18 +80,15 @@ def frames_at_starts(times_s: npt.ArrayLike, starts_s: FloatArray, end_s: float,
     Raises:
         ValueError: a time before the first frame or at or after the end.
     """
-    times = np.asarray(times_s, np.float64) + tick_s / 2
-    frames = np.searchsorted(starts_s, times, side="right").astype(np.int64) - 1
-    frames = np.where(times >= end_s + tick_s / 2, len(starts_s), frames)
-    _check_inside(frames, times_s, len(starts_s))
-    return frames
+    times = np.asarray(times_s, np.float64)
+    _check_inside((times + tick_s / 2 >= 0) & (times < end_s), times)
+    return np.searchsorted(starts_s, times + tick_s / 2, side="right").astype(np.int64) - 1
 
 
-def _check_inside(frames: IntArray, times_s: npt.ArrayLike, num_frames: int) -> None:
-    bad = np.flatnonzero((np.atleast_1d(frames) < 0) | (np.atleast_1d(frames) >= num_frames))
+def _check_inside(inside: npt.NDArray[np.bool_], times_s: FloatArray) -> None:
+    bad = np.flatnonzero(~inside)
     if len(bad):
-        time = np.atleast_1d(np.asarray(times_s, np.float64)).ravel()[bad[0]]
-        raise ValueError(f"time {int(bad[0])} of the request, {time} s, is outside the video of {num_frames} frames")
+        raise ValueError(f"time {bad[0]} of the request, {times_s.flat[bad[0]]} s, is outside the video")
 
 
 def resampled_times(duration_s: float, fps: float | Fraction) -> FloatArray:

@@ -31,7 +31,7 @@ _MAX_INDEXES = 64
 _MAX_REASON = 500
 
 #: The process ends itself this long after its parent should have done so, should the parent be gone.
-_GRACE_S = 10
+_GRACE_S = 5
 
 
 def main(connection_fd: int, memory_fd: int, decoders: Sequence[str]) -> None:
