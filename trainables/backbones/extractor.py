@@ -40,6 +40,11 @@ class VideoFrames(Protocol):
         """Frames per second."""
         ...
 
+    @property
+    def decoders(self) -> tuple[str, ...]:
+        """Name and version of those that have read frames so far."""
+        ...
+
     def frames(self, indices: IntArray) -> Frames:
         """(T, H, W, 3) RGB frames at these indices.
 
@@ -146,7 +151,7 @@ class SnippetExtractor:
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides what the features are, as JSON holds it: settings, weights, versions."""
-        libraries = ["torch", "decord", *(["opencv-contrib-python-headless"] if self._flow else [])]
+        libraries = ["torch", "decord", "av", *(["opencv-contrib-python-headless"] if self._flow else [])]
         return {
             "backbone": self._settings.backbone,
             "streams": [

@@ -30,6 +30,7 @@ class VideoFeatures:
         num_frames: of the video.
         source_bytes: size of the video's file.
         extraction: digest of the settings they were extracted with.
+        decoders: name and version of those that read the video.
     """
 
     video_id: str
@@ -39,6 +40,7 @@ class VideoFeatures:
     num_frames: int
     source_bytes: int
     extraction: str
+    decoders: tuple[str, ...]
 
     @property
     def duration_s(self) -> float:
@@ -80,7 +82,7 @@ def read_features(path: Path) -> VideoFeatures:
     reader, facts = _open(path)
     column = reader.get_batch(0).column(0)
     values = column.values.to_numpy(zero_copy_only=True).reshape(len(column), -1)
-    return VideoFeatures(features=values, **facts)
+    return VideoFeatures(features=values, **{**facts, "decoders": tuple(facts["decoders"])})
 
 
 def read_facts(path: Path) -> Mapping[str, Any]:

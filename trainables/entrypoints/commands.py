@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trainables.entrypoints.extract_commands import extract
 from trainables.entrypoints.feature_commands import import_store, simulated
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ data.add_typer(build, name="build")
 
 
 data.command("import")(import_store)
+data.command()(extract)
 build.command()(simulated)
 
 

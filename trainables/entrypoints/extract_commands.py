@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,11 +36,9 @@ def extract(
     cpus: Annotated[int, typer.Option(min=1, help="Cores of a process.")] = 1,
     gpus: Annotated[float | None, typer.Option(min=0, help="GPUs of a process; 1 with --device cuda.")] = None,
     address: Annotated[str | None, typer.Option(help="Of a Ray cluster; else RAY_ADDRESS, else a local one.")] = None,
-    annotations: Annotated[
-        Path | None, typer.Option(help="ActivityNet JSON; with it the features become a store in OUT/store.")
-    ] = None,
-    select_share: Annotated[float, typer.Option(min=0, max=1, help="Part of the training videos for select.")] = 0.2,
-    seed: Annotated[int, typer.Option(min=0, help="Of the cut of select.")] = 0,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Try files again that could not be read, though they have not changed.")
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any video failed.")] = False,
 ) -> None:
     """Extract features of videos; what was interrupted goes on where it was.
@@ -48,8 +47,7 @@ def extract(
     option or a file is wrong.
     """
     from trainables.backbones.extractor import ExtractionSettings
-    from trainables.entrypoints.extracted_store import assemble_store, read_activitynet
-    from trainables.entrypoints.extraction import Resources, begin, features_folder, find_videos
+    from trainables.entrypoints.extraction import Resources, begin, find_videos, quarantine_of
 
     try:
         settings = ExtractionSettings(
@@ -65,26 +63,33 @@ def extract(
             batch_size=batch_size,
             device=_device(device),
         )
-        truth = read_activitynet(annotations) if annotations else None
         found, others = find_videos(videos)
         extraction = begin(out, settings)
+        if retry:
+            quarantine_of(out).unlink(missing_ok=True)
         resources = Resources(workers, cpus, gpus if gpus is not None else float(device == "cuda"), address)
         typer.echo(f"{len(found)} videos in {videos}" + (f", {others} other files are left alone" if others else ""))
         failed = _extract(found, out, settings, extraction, resources)
-        if truth and len(failed) < len(found):
-            missing = assemble_store(
-                out / "store", features_folder(out), truth, extraction, select_share=select_share, seed=seed
-            )
-            unlabelled = len(set(found) - set(truth.videos))
-            typer.echo(
-                f"store: {out / 'store'}, {len(truth.videos) - len(missing)} of {len(truth.videos)} annotated videos; "
-                f"{unlabelled} videos have no annotation"
-            )
+        if len(failed) < len(found):
+            typer.echo(_next_step(out, settings))
     except (ValueError, OSError, ModuleNotFoundError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
     if failed and (strict or len(failed) == len(found)):
         raise typer.Exit(1)
+
+
+def _next_step(out: Path, settings: ExtractionSettings) -> str:
+    """The command that makes a data set of the features."""
+    from trainables.entrypoints.extraction import features_folder
+
+    preset = settings.preset()
+    rate = f" --fps {preset.fps:g}" if preset.fps else ""
+    frames = f"--len-frames {preset.snippet_len_frames} --stride-frames {preset.snippet_stride_frames}"
+    return (
+        f"next: tadtune data import --annotations FILE --features {features_folder(out)} --layout tc "
+        f"{frames}{rate} --out STORE"
+    )
 
 
 def _device(name: str) -> str:
@@ -97,15 +102,16 @@ def _extract(
     videos: dict[str, Path], out: Path, settings: ExtractionSettings, extraction: str, resources: Resources
 ) -> Sequence[VideoResult]:
     """Extract what is left, tell each video as it is done, and list those that failed."""
-    from trainables.entrypoints.extraction import extract_videos, finished
-    from trainables.entrypoints.plain_video import open_video
+    from trainables.entrypoints.extraction import extract_videos, finished, quarantine_of
+    from trainables.entrypoints.video_source import open_video
 
     done = finished(out, videos, extraction)
     if done:
         typer.echo(f"{len(done)} are done already")
     left = {video_id: path for video_id, path in videos.items() if video_id not in done}
     results = []
-    for result in extract_videos(left, out, settings, extraction, opener=open_video, resources=resources):
+    opener = partial(open_video, quarantine=quarantine_of(out).resolve())
+    for result in extract_videos(left, out, settings, extraction, opener=opener, resources=resources):
         results.append(result)
         told = f"failed: {result.reason}" if result.reason else f"{result.num_snippets} snippets"
         typer.echo(f"[{len(done) + len(results)}/{len(videos)}] {result.video_id}: {told}")

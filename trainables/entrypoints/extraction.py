@@ -97,6 +97,11 @@ def features_folder(out: Path) -> Path:
     return out / _FEATURES
 
 
+def quarantine_of(out: Path) -> Path:
+    """List of the videos of a job that could not be read; they are not tried again until they change."""
+    return out / "quarantine.jsonl"
+
+
 def begin(out: Path, settings: ExtractionSettings) -> str:
     """Check the settings and the weights, and that ``out`` is empty or belongs to the same extraction.
 
@@ -228,6 +233,7 @@ class _Worker:
                 num_frames=video.num_frames,
                 source_bytes=path.stat().st_size,
                 extraction=self._extraction,
+                decoders=tuple(video.decoders),
             )
             write_features(self._folder, record)
         except ValueError as error:

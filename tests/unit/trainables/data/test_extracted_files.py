@@ -15,7 +15,7 @@ from trainables.data.extracted_files import VideoFeatures, read_facts, read_feat
 
 def _video(seed: int = 0, snippets: int = 7) -> VideoFeatures:
     features = np.random.default_rng(seed).normal(size=(snippets, 5)).astype(np.float32)
-    return VideoFeatures("a.b c", features, 16 / 29.97, 29.97, 100, 12345, "digest")
+    return VideoFeatures("a.b c", features, 16 / 29.97, 29.97, 100, 12345, "digest", ("decord 0.6.0", "PyAV 18"))
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
