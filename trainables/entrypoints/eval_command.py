@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,11 +49,21 @@ def evaluate(
     ] = None,
     bootstrap: Annotated[int, typer.Option(min=0, help="Resamples of the videos for 95 % intervals.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Of the resamples.")] = 0,
+    diagnose: Annotated[
+        bool, typer.Option("--diagnose", help="Also say what the errors are and which instances suffer (DETAD).")
+    ] = False,
+    buckets: Annotated[
+        str, typer.Option(help="Ranges of length, coverage, instances: activitynet, thumos14 or quantiles.")
+    ] = "activitynet",
+    characteristics: Annotated[
+        Path | None, typer.Option(help="DETAD's JSON of further characteristics of the instances.")
+    ] = None,
     json_out: Annotated[Path | None, typer.Option("--json", help="Write the scores as JSON.")] = None,
     csv_out: Annotated[Path | None, typer.Option("--csv", help="Write per-class AP as CSV.")] = None,
     html_out: Annotated[Path | None, typer.Option("--html", help="Write a page with all tables.")] = None,
 ) -> None:
     """Score a file of predictions: per-threshold and per-class tables, and what was counted on the way."""
+    from trainables.entrypoints.eval_diagnosis import diagnose_file
     from trainables.entrypoints.eval_options import make_protocol, parse_grid, read_ids
     from trainables.entrypoints.eval_output import print_scorecard, write_csv, write_html, write_json
     from trainables.evaluation.results import read_detections
@@ -70,7 +81,7 @@ def evaluate(
             on_unknown_video=on_unknown_video,
             on_reversed_segment=on_reversed_segment,
         )
-        annotated = _read_truth(truth, truth_format, subset)
+        annotated, durations_s = _read_truth(truth, truth_format, subset)
         found = read_detections(
             predictions,
             annotated.class_names,
@@ -80,24 +91,35 @@ def evaluate(
         if not len(found.scores):
             raise ValueError(f"{predictions}: holds no detection; there is nothing to score")
         card = score_predictions(rules, found, annotated, num_resamples=bootstrap, seed=seed)
+        diagnosis = None
+        if diagnose:
+            diagnosis = diagnose_file(
+                found,
+                annotated,
+                durations_s,
+                rules,
+                buckets=buckets,
+                characteristics=characteristics,
+            )
         source = {"predictions": predictions.name, "truth": truth.name, "subset": subset or "all"}
         for write, out in ((write_json, json_out), (write_csv, csv_out), (write_html, html_out)):
             if out is not None:
-                write(out, card, source)
+                write(out, card, source, diagnosis)
     except (ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
-    print_scorecard(card, source)
+    print_scorecard(card, source, diagnosis)
 
 
-def _read_truth(path: Path, truth_format: str, subset: str | None) -> GroundTruth:
-    """Ground truth of one subset, from annotations or from a store."""
+def _read_truth(path: Path, truth_format: str, subset: str | None) -> tuple[GroundTruth, Mapping[str, float]]:
+    """Ground truth of one subset, from annotations or from a store, and the durations that are known."""
     if (path / "manifest.json").is_file():
         from trainables.data.dataset import FeatureDataset
 
         if subset is None:
             raise ValueError(f"{path} is a store; name its split with --subset train, select or test")
-        return FeatureDataset(path).ground_truth(subset)
+        store = FeatureDataset(path)
+        return store.ground_truth(subset), store.durations_s()
     from trainables.data.readers import read_annotations
 
     annotations = read_annotations(path, format=truth_format)
@@ -105,4 +127,5 @@ def _read_truth(path: Path, truth_format: str, subset: str | None) -> GroundTrut
         annotations = annotations.of_subset(subset)
     elif len(annotations.subsets) > 1:
         raise ValueError(f"{path} has several subsets; choose one with --subset: {', '.join(annotations.subsets)}")
-    return annotations.ground_truth()
+    durations_s = {v.video_id: v.duration_s for v in annotations.videos if v.duration_s is not None}
+    return annotations.ground_truth(), durations_s

@@ -57,7 +57,7 @@ def align(
     Raises:
         ValueError: arrays that do not fit each other, no annotated segment at all or one without length, a segment
             that ends before it starts, a score that is not finite, or (if told so) a label outside the classes or a
-            video outside the ground truth; the first one is named. And where no detection at all would be left.
+            video outside the ground truth; the first one is named.
     """
     check_ground_truth(truth)
     found, is_reversed = _settle_reversed(found, on_reversed_segment)
@@ -67,11 +67,6 @@ def align(
     if on_unknown_label == "error":
         refuse(~named, "detections", f"has a label outside the {num_classes} classes; drop: on_unknown_label")
     ids, video, known = _align_videos(found, truth, on_unknown_video)
-    if len(known) and not (within(video, len(truth.video_ids)) & named).any():
-        raise ValueError(
-            f"detections: none of the {len(known)} is on a video and of a class of the ground truth; are the video ids "
-            f"('{found.video_ids[int(found.video[0])]}' and '{truth.video_ids[0]}') and the class names of one kind?"
-        )
     empty = (found.segments_s[:, 1] == found.segments_s[:, 0]) & ~is_reversed  # a miss stays, without length
     kept = np.flatnonzero(known & named & ~empty)
     ties = _rank(ids)[video[kept]] if ties_by_video_id else np.zeros(len(kept), np.int64)

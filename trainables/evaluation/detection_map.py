@@ -17,6 +17,7 @@ from trainables.config import param
 from trainables.detections import Detections, FloatArray, GroundTruth
 from trainables.evaluation.alignment import Aligned, align
 from trainables.evaluation.average_precision import Rule, class_ap, mean_over_classes
+from trainables.evaluation.checks import check_same_names
 from trainables.evaluation.exclusion import without_videos
 from trainables.evaluation.groups import Groups, PairedTiou, make_groups
 from trainables.evaluation.matches import Matches, Outcomes, load_matches
@@ -76,7 +77,7 @@ class DetectionMap(ABC):
         Raises:
             ValueError: detections or ground truth that cannot be scored; the first bad row is named.
         """
-        aligned, left_out = self._aligned(found, truth)
+        aligned, left_out = self.aligned(found, truth)
         truth = aligned.truth
         num_gt = np.zeros((len(aligned.video_ids), len(truth.class_names)), np.int64)
         np.add.at(num_gt, (truth.video, truth.labels), 1)
@@ -101,8 +102,9 @@ class DetectionMap(ABC):
         """
         return {}
 
-    def _aligned(self, found: Detections, truth: GroundTruth) -> tuple[Aligned, dict[str, int]]:
+    def aligned(self, found: Detections, truth: GroundTruth) -> tuple[Aligned, dict[str, int]]:
         """Both sides as the protocol takes them, and counts of what was left out before they were aligned."""
+        check_same_names(found, truth)
         found, truth, excluded = without_videos(found, truth, self.exclude_videos)
         truth, cleaned = self._clean(truth)
         aligned = align(

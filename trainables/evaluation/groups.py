@@ -139,8 +139,16 @@ def detections_choose(groups: Groups, thresholds: FloatArray) -> tuple[IntArray,
     Returns:
         Detection indices and threshold indices of the true positives.
     """
+    detection, threshold, _ = detections_choose_segments(groups, thresholds)
+    return detection, threshold
+
+
+def detections_choose_segments(groups: Groups, thresholds: FloatArray) -> tuple[IntArray, IntArray, IntArray]:
+    """As :func:`detections_choose`, with the place of the chosen segment in its group, in file order."""
     # reversed: the first of equals is then the later one
-    return _in_turn(replace(groups, tiou=groups.tiou[:, :, ::-1]), thresholds, lambda tiou: tiou)
+    backwards = replace(groups, tiou=groups.tiou[:, :, ::-1])
+    detection, threshold, place = _in_turn(backwards, thresholds, lambda tiou: tiou)
+    return detection, threshold, groups.tiou.shape[2] - 1 - place
 
 
 def detections_take_first(groups: Groups, thresholds: FloatArray) -> tuple[IntArray, IntArray]:
@@ -153,26 +161,29 @@ def detections_take_first(groups: Groups, thresholds: FloatArray) -> tuple[IntAr
     Returns:
         Detection indices and threshold indices of the true positives.
     """
-    return _in_turn(groups, thresholds, np.ones_like)
+    detection, threshold, _ = _in_turn(groups, thresholds, np.ones_like)
+    return detection, threshold
 
 
 def _in_turn(
     groups: Groups, thresholds: FloatArray, worth: Callable[[FloatArray], FloatArray]
-) -> tuple[IntArray, IntArray]:
+) -> tuple[IntArray, IntArray, IntArray]:
     """Each detection in turn takes the free segment worth most among those that reach the threshold."""
     num_groups, depth, width = groups.tiou.shape
     taken = np.zeros((num_groups, width, len(thresholds)), bool)
-    hit_det, hit_thr = [], []
+    hit_det, hit_thr, hit_place = [], [], []
     for step in range(depth):
         rows = np.flatnonzero(groups.detection[:, step] >= 0)
         tiou = groups.tiou[rows, step]
         free = ~taken[rows] & (tiou[:, :, None] >= thresholds)
         choice = np.where(free, worth(tiou)[:, :, None], -2.0).argmax(axis=1)  # (rows, H)
         hit_row, hit = np.nonzero(np.take_along_axis(free, choice[:, None], axis=1)[:, 0])
-        taken[rows[hit_row], choice[hit_row, hit], hit] = True
+        place = choice[hit_row, hit]
+        taken[rows[hit_row], place, hit] = True
         hit_det.append(groups.detection[rows[hit_row], step])
         hit_thr.append(hit)
-    return np.concatenate(hit_det), np.concatenate(hit_thr)
+        hit_place.append(place)
+    return np.concatenate(hit_det), np.concatenate(hit_thr), np.concatenate(hit_place)
 
 
 def segments_choose(groups: Groups, thresholds: FloatArray) -> tuple[IntArray, IntArray]:

@@ -120,7 +120,7 @@ class OpenTad(ActivityNet):
 
     def extras(self, found: Detections, truth: GroundTruth) -> dict[str, float]:
         """``recall_<k>x_tiou_x.xx``: mean over classes of the recall of the best k * n detections."""
-        recall = recall_at_multiples(self._aligned(found, truth)[0], self.recall_multiples, self.tiou_thresholds)
+        recall = recall_at_multiples(self.aligned(found, truth)[0], self.recall_multiples, self.tiou_thresholds)
         return {
             f"recall_{multiple}x_tiou_{threshold:.2f}": float(recall[i, h])
             for i, multiple in enumerate(self.recall_multiples)

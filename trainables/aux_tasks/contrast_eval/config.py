@@ -27,7 +27,7 @@ class Config:
         choices=("own", "host"),
     )  # fmt: skip
     cas_weight: float = param(
-        0.5, "of the own classifier's loss; it trains nothing of the host", search=(0.05, 5.0), log=True,
+        0.5, "of the own classifier's loss", search=(0.05, 5.0), log=True,
         bounds=(0.0, None),
     )  # fmt: skip
     margin: float = param(

@@ -19,22 +19,6 @@ def window_snippets(window_s: float, seconds_per_sample: float) -> int:
     return max(3, 2 * round((window_s / seconds_per_sample - 1.0) / 2.0) + 1)
 
 
-def best_of_each(index: Tensor, scores: Tensor, top: int) -> Tensor:
-    """Rows of the ``top`` highest scores of every input, in the order they came; of equal ones the earlier.
-
-    Args:
-        index: (n,) input of each row.
-        scores: (n,).
-        top: rows of an input.
-    """
-    by_score = torch.argsort(scores, descending=True, stable=True)
-    order = by_score[torch.argsort(index[by_score], stable=True)]
-    _, counts = torch.unique_consecutive(index[order], return_counts=True)
-    first = torch.repeat_interleave(torch.cumsum(counts, 0) - counts, counts)
-    rank = torch.arange(len(order), device=order.device) - first
-    return order[rank < top].sort().values
-
-
 def judge_segments(
     scp: Tensor,
     valid_mask: Tensor,

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from trainables.aux_tasks.contrast_eval.config import Config
-from trainables.aux_tasks.contrast_eval.judge import best_of_each, judge_segments, window_snippets
+from trainables.aux_tasks.contrast_eval.judge import judge_segments, window_snippets
 from trainables.aux_tasks.contrast_eval.rescoring import contrast_of_detections, rescored
 from trainables.contracts import TaskBase
 from trainables.detections import Detections
+from trainables.layers.ranking import best_per_group
 from trainables.layers.snippet_heads import SnippetEvidence, SnippetHeads, mil_loss
 from trainables.losses.contrast import margin_loss
 from trainables.records import Batch, Outputs, RawOutput
@@ -23,7 +24,8 @@ STORED = "contrast_eval_scp"
 class ContrastEval(TaskBase):
     """Judges the host's segments by their contrast score.
 
-    The class scores it judges by carry no gradient to the host: the task acts on it through the segments' ends alone.
+    The class scores it judges by are detached: its verdict reaches the host through the segments' ends alone. A
+    classifier of its own, with a loss of its own, trains the host's features as well.
 
     Args:
         feat_channels: C of the host's features.
@@ -51,7 +53,7 @@ class ContrastEval(TaskBase):
         else:
             scp = self._host_scp(outputs)
         view = outputs.segments
-        chosen = best_of_each(view.input_index, view.scores, self._settings.top)
+        chosen = best_per_group(view.scores, view.input_index, max_num=self._settings.top)
         windows = [window_snippets(self._settings.window_s, float(s)) for s in batch.seconds_per_sample]
         scores = judge_segments(
             scp.detach(),
@@ -67,7 +69,7 @@ class ContrastEval(TaskBase):
 
     def _own(self, outputs: Outputs) -> SnippetEvidence:
         assert outputs.feats is not None, "checked before"
-        evidence: SnippetEvidence = self.heads(outputs.feats.detach(), outputs.valid_mask)
+        evidence: SnippetEvidence = self.heads(outputs.feats, outputs.valid_mask)
         return evidence
 
     def _host_scp(self, outputs: Outputs) -> Tensor:

@@ -13,7 +13,7 @@ from trainables.detectors.clean_net.config import Config, Contrast
 from trainables.detectors.clean_net.selection import candidates, judge, open_positions
 from trainables.detectors.untrimmed_net.detect import run_candidates
 from trainables.layers.anchors import clip_to_video, decode_anchors
-from trainables.layers.candidates import Candidates, likely_classes, suppress_hard, to_detections, whole_videos
+from trainables.layers.scored import ScoredSegments, likely_classes, suppress_hard, to_detections, whole_videos
 from trainables.records import RawOutput
 
 
@@ -37,12 +37,12 @@ def detect_segments(raw: Sequence[RawOutput], config: Config) -> Detections:
             )
             for i, r in enumerate(raw)
         ]
-        return to_detections(ids, raw, Candidates.of_all(runs), infer.top)
-    found = Candidates.of_all([_judged_anchors(i, r, config) for i, r in enumerate(raw)])
+        return to_detections(ids, raw, ScoredSegments.of_all(runs), infer.top)
+    found = ScoredSegments.of_all([_judged_anchors(i, r, config) for i, r in enumerate(raw)])
     return to_detections(ids, raw, suppress_hard(found, infer.nms), infer.top)
 
 
-def _judged_anchors(video: int, r: RawOutput, config: Config) -> Candidates:
+def _judged_anchors(video: int, r: RawOutput, config: Config) -> ScoredSegments:
     """Segments of every anchor at the open positions of the classes that count, with their scores."""
     infer, sel = config.infer, config.sel
     probs = r.tensors["class_probs"].double()
@@ -65,7 +65,7 @@ def _judged_anchors(video: int, r: RawOutput, config: Config) -> Candidates:
     row, anchor, position = torch.nonzero(usable, as_tuple=True)
     label = classes[row]
     score = scores[row, anchor, position] + infer.cls_weight * probs[label]
-    return Candidates(torch.full_like(row, video), label, score, segments[row, anchor, position])
+    return ScoredSegments(torch.full_like(row, video), label, score, segments[row, anchor, position])
 
 
 def _segments(r: RawOutput, config: Config) -> Tensor:

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from trainables.detections import Detections
 from trainables.detectors.untrimmed_net.config import Config
-from trainables.layers.candidates import Candidates, likely_classes, to_detections, whole_videos
 from trainables.layers.integral import mean_between
+from trainables.layers.scored import ScoredSegments, likely_classes, to_detections, whole_videos
 from trainables.records import RawOutput
 
 
@@ -33,13 +33,13 @@ def detect_runs(raw: Sequence[RawOutput], config: Config) -> Detections:
         )
         for i, r in enumerate(raw)
     ]
-    return to_detections(ids, raw, Candidates.of_all(parts), settings.top)
+    return to_detections(ids, raw, ScoredSegments.of_all(parts), settings.top)
 
 
 def run_candidates(
     video: int, r: RawOutput, *, class_thr: float, tau: float, cls_weight: float, smooth: bool
-) -> Candidates:
-    """Candidates of one video: score = mean of the run + ``cls_weight`` x class probability."""
+) -> ScoredSegments:
+    """ScoredSegments of one video: score = mean of the run + ``cls_weight`` x class probability."""
     probs = r.tensors["class_probs"].double()
     classes = likely_classes(probs, class_thr)
     scores = r.tensors["scp"][classes, : r.num_samples].double()
@@ -48,7 +48,7 @@ def run_candidates(
     row, ends = runs(scores > tau * scores.amax(dim=1, keepdim=True))
     mean = mean_between(scores[row], ends[:, :1], ends[:, 1:])[:, 0]
     label = classes[row]
-    return Candidates(torch.full_like(row, video), label, mean + cls_weight * probs[label], ends)
+    return ScoredSegments(torch.full_like(row, video), label, mean + cls_weight * probs[label], ends)
 
 
 def runs(above: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainables.aux_tasks.contrast_eval.config import Config
-from trainables.aux_tasks.contrast_eval.judge import best_of_each, judge_segments, window_snippets
+from trainables.aux_tasks.contrast_eval.judge import judge_segments, window_snippets
 from trainables.aux_tasks.contrast_eval.rescoring import contrast_of_detections, rescored
 from trainables.aux_tasks.contrast_eval.task import STORED
 from trainables.data.synthetic_config import Config as Synthetic
@@ -73,16 +73,6 @@ def test_no_other_odd_number_is_nearer(window_s: float, seconds_per_sample: floa
     assert all(abs(found - exact) <= abs(other - exact) + 1e-9 for other in range(3, 500, 2))
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4)), max_size=20), st.integers(1, 4))
-def test_the_best_of_each_input_against_a_loop(rows: list[tuple[int, int]], top: int) -> None:
-    expected = []
-    for owner in range(4):
-        own = sorted((i for i, r in enumerate(rows) if r[0] == owner), key=lambda i: (-rows[i][1], i))
-        expected.extend(own[:top])
-    table = torch.tensor(rows).reshape(-1, 2)
-    assert best_of_each(table[:, 0], table[:, 1].double(), top).tolist() == sorted(expected)
-
-
 def test_every_input_is_judged_with_its_own_window() -> None:
     scp = torch.rand(3, 2, 15, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     valid = torch.arange(15) < torch.tensor([[15], [11], [15]])
@@ -114,30 +104,40 @@ def test_the_window_follows_the_host_s_stride() -> None:
     assert abs(other.item() - coarse.item()) > 1e-3
 
 
-def test_the_host_learns_through_its_segments_alone() -> None:
-    for cas in ("own", "host"):
-        outputs, batch = host()
-        task = build(Config(cas=cas))  # type: ignore[arg-type]
-        losses = task.losses(outputs, batch)
-        assert losses.keys() == Config(cas=cas).loss_weights().keys()  # type: ignore[arg-type]
-        sum(losses.values()).backward()
-        assert outputs.segments is not None
-        ends = outputs.segments.ends_grid.grad
-        assert ends is not None
-        assert ends.abs().sum(dim=1).min() > 0
-        assert outputs.feats is not None
-        assert outputs.feats.grad is None
-        assert outputs.cas_logits is not None
-        assert outputs.cas_logits.grad is None
+def reached(outputs: Outputs) -> set[str]:
+    """Views of the host that got a gradient, which goes with this."""
+    assert outputs.segments is not None
+    leaves = {"feats": outputs.feats, "cas_logits": outputs.cas_logits, "segments": outputs.segments.ends_grid}
+    found = {name for name, leaf in leaves.items() if leaf is not None and leaf.grad is not None and leaf.grad.any()}
+    for leaf in leaves.values():
+        assert leaf is not None
+        leaf.grad = None
+    return found
 
 
-def test_the_own_classifier_learns_from_its_own_loss_alone() -> None:
+def test_the_verdict_reaches_the_host_through_its_segments_alone() -> None:
+    outputs, batch = host()
+    build(Config(cas="host")).losses(outputs, batch)["contrast_eval"].backward()
+    assert outputs.segments is not None
+    ends = outputs.segments.ends_grid.grad
+    assert ends is not None
+    assert ends.abs().sum(dim=1).min() > 0
+    assert reached(outputs) == {"segments"}
+    build(Config()).losses(outputs, batch)["contrast_eval"].backward()
+    assert reached(outputs) == {"segments"}
+
+
+def test_the_own_classifier_learns_from_its_own_loss_and_trains_the_features() -> None:
     outputs, batch = host()
     task = build(Config())
-    task.losses(outputs, batch)["contrast_eval"].backward()
+    losses = task.losses(outputs, batch)
+    assert losses.keys() == Config().loss_weights().keys()
+    losses["contrast_eval"].backward()
     assert all(p.grad is None for p in task.parameters())
+    assert reached(outputs) == {"segments"}
     task.losses(outputs, batch)["contrast_eval_class"].backward()
     assert all(p.grad is not None and bool(p.grad.any()) for p in task.parameters())
+    assert reached(outputs) == {"feats"}
 
 
 def test_no_segments_no_loss() -> None:

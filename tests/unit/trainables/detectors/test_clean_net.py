@@ -166,7 +166,7 @@ def test_losses_against_a_loop_over_videos_classes_anchors_and_positions() -> No
 def test_without_positive_segments_every_snippet_counts_and_nothing_is_regressed() -> None:
     model, data = build(dataclasses.replace(FULL, sel=Sel(positive_score=2.0))), batch()
     losses = model.losses(model(data), data, ("class", "positive_class", "contrast", "num_positives"))
-    assert float(losses["num_positives"]) == float(losses["contrast"]) == 0.0
+    assert losses["num_positives"].item() == losses["contrast"].item() == 0.0
     assert torch.equal(losses["positive_class"], losses["class"])
     losses["contrast"].backward()
     assert all(not p.grad.any() for p in model.generator.parameters() if p.grad is not None)

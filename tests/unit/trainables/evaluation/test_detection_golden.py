@@ -142,8 +142,11 @@ def test_a_file_of_other_videos_or_classes_is_no_score_of_zero() -> None:
     found, _ = Case(("v_a",), [], [("v_a", 0, 10, 0, 0.9)]).arrays()
     _, truth = Case(("a",), [("a", 0, 10, 0)], []).arrays()
     for protocol in (Afsd(), OpenTad(), ActivityNet(on_unknown_video="drop")):
-        with pytest.raises(ValueError, match=r"none of the 1 is on a video .* \('v_a' and 'a'\)"):
+        with pytest.raises(ValueError, match=r"none of the 1 videos is in the ground truth.* \('v_a' and 'a'\)"):
             protocol.match(found, truth)
+    other = replace(found, video_ids=("a",), labels=np.array([-1]))
+    with pytest.raises(ValueError, match="no label is one of the 1 classes"):
+        OpenTad().match(other, truth)
 
 
 def _perfect(test_data: Path) -> Case:

@@ -1,4 +1,4 @@
-"""Candidates of whole videos on their way to detections: classes that count, hard suppression, seconds.
+"""Scored segments of whole videos on their way to detections: classes that count, hard suppression, seconds.
 
 Letters: n candidates over all videos, K classes.
 """
@@ -19,7 +19,7 @@ from trainables.records import RawOutput
 
 
 @dataclass(frozen=True)
-class Candidates:
+class ScoredSegments:
     """Scored segments of several videos, flat.
 
     Attributes:
@@ -35,21 +35,21 @@ class Candidates:
     ends: Tensor
 
     @staticmethod
-    def of_all(parts: Sequence[Candidates]) -> Candidates:
+    def of_all(parts: Sequence[ScoredSegments]) -> ScoredSegments:
         """The candidates of several videos one after the other."""
         if not parts:
             none = torch.zeros(0, dtype=torch.long)
-            return Candidates(none, none, torch.zeros(0).double(), torch.zeros(0, 2).double())
-        return Candidates(
+            return ScoredSegments(none, none, torch.zeros(0).double(), torch.zeros(0, 2).double())
+        return ScoredSegments(
             torch.cat([p.video for p in parts]),
             torch.cat([p.label for p in parts]),
             torch.cat([p.score for p in parts]),
             torch.cat([p.ends for p in parts]),
         )
 
-    def take(self, rows: Tensor) -> Candidates:
+    def take(self, rows: Tensor) -> ScoredSegments:
         """Some of them."""
-        return Candidates(self.video[rows], self.label[rows], self.score[rows], self.ends[rows])
+        return ScoredSegments(self.video[rows], self.label[rows], self.score[rows], self.ends[rows])
 
 
 def whole_videos(raw: Sequence[RawOutput], detector: str) -> tuple[str, ...]:
@@ -76,7 +76,7 @@ def likely_classes(video_probs: Tensor, threshold: float) -> Tensor:
     return classes if len(classes) else video_probs.argmax()[None]
 
 
-def suppress_hard(candidates: Candidates, threshold: float) -> Candidates:
+def suppress_hard(candidates: ScoredSegments, threshold: float) -> ScoredSegments:
     """Hard suppression per video and class; tIoU exactly at the threshold is kept, as zhengshou/AutoLoc has it."""
     if len(candidates.score) == 0:
         return candidates
@@ -89,8 +89,8 @@ def suppress_hard(candidates: Candidates, threshold: float) -> Candidates:
     return candidates.take(kept)
 
 
-def to_detections(ids: tuple[str, ...], raw: Sequence[RawOutput], candidates: Candidates, top: int) -> Detections:
-    """Candidates in seconds, cut to the videos.
+def to_detections(ids: tuple[str, ...], raw: Sequence[RawOutput], candidates: ScoredSegments, top: int) -> Detections:
+    """ScoredSegments in seconds, cut to the videos.
 
     Args:
         ids: of the videos.

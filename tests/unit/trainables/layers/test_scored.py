@@ -8,14 +8,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.layers.candidates import Candidates, likely_classes, suppress_hard, to_detections, whole_videos
+from trainables.layers.scored import ScoredSegments, likely_classes, suppress_hard, to_detections, whole_videos
 from trainables.records import RawOutput
 
 
-def candidates(rows: list[tuple[int, int, float, float, float]]) -> Candidates:
+def candidates(rows: list[tuple[int, int, float, float, float]]) -> ScoredSegments:
     """From (video, label, score, start, end)."""
     table = torch.tensor(rows, dtype=torch.float64).reshape(-1, 5)
-    return Candidates(table[:, 0].long(), table[:, 1].long(), table[:, 2], table[:, 3:])
+    return ScoredSegments(table[:, 0].long(), table[:, 1].long(), table[:, 2], table[:, 3:])
 
 
 def raw(video_id: str, **changes: float) -> RawOutput:
@@ -100,7 +100,7 @@ def test_the_best_of_each_video_are_kept() -> None:
 
 
 def test_no_candidates_at_all() -> None:
-    found = to_detections(("a",), [raw("a")], suppress_hard(Candidates.of_all([]), 0.4), top=5)
+    found = to_detections(("a",), [raw("a")], suppress_hard(ScoredSegments.of_all([]), 0.4), top=5)
     assert found.video_ids == ("a",)
     assert found.segments_s.shape == (0, 2)
     assert found.scores.dtype == np.float64
