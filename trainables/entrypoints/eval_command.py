@@ -78,9 +78,10 @@ def evaluate(
     html_out: Annotated[Path | None, typer.Option("--html", help="Write a page with all tables.")] = None,
 ) -> None:
     """Score a file of predictions: per-threshold and per-class tables, and what was counted on the way."""
+    from trainables.data.readers.video_ids import read_video_ids
     from trainables.entrypoints.eval_diagnosis import diagnose_file
     from trainables.entrypoints.eval_inputs import read_inputs
-    from trainables.entrypoints.eval_options import make_protocol, parse_grid, read_ids, with_settings
+    from trainables.entrypoints.eval_options import make_protocol, parse_grid, with_settings
     from trainables.entrypoints.eval_output import print_scorecard, write_csv, write_html, write_json
     from trainables.evaluation.scorecard import score_predictions
 
@@ -91,7 +92,7 @@ def evaluate(
         rules = make_protocol(
             protocol,
             tiou_thresholds=parse_grid(tiou) if tiou else None,
-            exclude_videos=read_ids(exclude) if exclude else None,
+            exclude_videos=read_video_ids(exclude) if exclude else None,
             on_unknown_label=on_unknown_label,
             on_unknown_video=on_unknown_video,
             on_reversed_segment=on_reversed_segment,

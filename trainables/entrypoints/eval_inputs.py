@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from trainables.data.readers.video_ids import read_video_ids
 from trainables.detections import FloatArray, GroundTruth
-from trainables.entrypoints.eval_options import read_ids
 from trainables.evaluation.frame_label_files import read_frame_labels
 from trainables.evaluation.frame_score_files import read_frame_scores
 from trainables.evaluation.frame_scores import TimedTruth
@@ -35,7 +35,7 @@ def read_inputs(
     """
     takes = getattr(rules, "takes", "detections")
     if takes == "frame_labels":
-        only = None if subset is None else {Path(name).stem for name in read_ids(Path(subset))}
+        only = None if subset is None else {Path(name).stem for name in read_video_ids(Path(subset))}
         return read_frame_labels(predictions, only=only), read_frame_labels(truth, only=only), {}
     segments, durations_s = read_truth(truth, truth_format, subset)
     known = {video_id: seconds for video_id, seconds in durations_s.items() if seconds is not None}

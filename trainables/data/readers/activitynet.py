@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from trainables.data.annotations import FaultLog
 from trainables.data.readers.raw import NO_LENGTH, Options, RawAnnotations, RawSegment, RawVideo
 from trainables.data.readers.source import Source
 
 _TOP = ("database", "GT")
+_FEATURE_FILE = ".npy"
 
 
 def recognises(source: Source) -> bool:
@@ -27,10 +29,21 @@ def read(source: Source, options: Options) -> RawAnnotations:
         ValueError: a video or an annotation of another shape, or a label with two ids; it is named.
     """
     database: Mapping[str, Any] = next(source.json[key] for key in _TOP if key in source.json)
-    videos = [_video(f"{source.path}: video '{video_id}'", video_id, entry) for video_id, entry in database.items()]
+    faults = FaultLog()
+    videos = []
+    for key, entry in database.items():
+        videos.append(_video(f"{source.path}: video '{key}'", _video_id(key, source, faults), entry))
     _check_label_ids(source, database)
     names = options.classes.names if options.classes else _leaves(source)
-    return RawAnnotations(videos, names, frozenset({NO_LENGTH}))
+    return RawAnnotations(videos, names, frozenset({NO_LENGTH}), faults)
+
+
+def _video_id(key: str, source: Source, faults: FaultLog) -> str:
+    """The id of a video that some files call by its file of features."""
+    if not key.endswith(_FEATURE_FILE):
+        return key
+    faults.add("video named by its file of features", f"{source.path}: video '{key}'", "ending left out")
+    return key.removesuffix(_FEATURE_FILE)
 
 
 def read_segments(where: str, entry: Mapping[str, Any]) -> list[RawSegment]:

@@ -16,10 +16,11 @@ import typer
 from typer.testing import CliRunner
 
 from trainables.data.readers import read_annotations
+from trainables.data.readers.video_ids import read_video_ids
 from trainables.data.synthetic_config import Config
 from trainables.detections import Detections
 from trainables.entrypoints.eval_command import evaluate
-from trainables.entrypoints.eval_options import parse_grid, read_ids
+from trainables.entrypoints.eval_options import parse_grid
 from trainables.evaluation.activitynet_json import write_activitynet_json
 from trainables.evaluation.detection_map import ACTIVITYNET_GRID
 from trainables.evaluation.parquet import write_detections_parquet
@@ -290,14 +291,14 @@ def test_grids_that_are_none(text: str) -> None:
 
 
 def test_lists_of_ids(tmp_path: Path, test_data: Path) -> None:
-    assert len(read_ids(test_data / "activitynet" / "api_action_get_blocked.json")) == 986
+    assert len(read_video_ids(test_data / "activitynet" / "api_action_get_blocked.json")) == 986
     for text, ids in (('["a", "b"]', ("a", "b")), ("a\nb\n", ("a", "b"))):
         (tmp_path / "ids").write_text(text)
-        assert read_ids(tmp_path / "ids") == ids
+        assert read_video_ids(tmp_path / "ids") == ids
     for text, complaint in (("[1]", "a JSON list of video ids"), ("[", "not JSON"), ("\n", "holds no video id")):
         (tmp_path / "ids").write_text(text)
         with pytest.raises(ValueError, match=complaint):
-            read_ids(tmp_path / "ids")
+            read_video_ids(tmp_path / "ids")
 
 
 def test_it_needs_neither_torch_nor_ray(tmp_path: Path) -> None:

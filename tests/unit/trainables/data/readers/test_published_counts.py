@@ -113,7 +113,7 @@ COUNTS: list[tuple[str, str, dict[str, int], int, int, int, dict[str, int]]] = [
     ),
     ("gtea_beoid/gtea_groundtruth.json", "activitynet", {"training": 21, "validation": 7}, 497, 0, 7, {LATE: 1}),
     ("gtea_beoid/beoid_groundtruth.json", "activitynet", {"training": 46, "validation": 12}, 742, 0, 34, {}),
-    ("features/highjump/gt.json", "activitynet", {"Test": 3}, 6, 0, 3, {}),
+    ("features/highjump/gt.json", "activitynet", {"Test": 3}, 6, 0, 3, {"video named by its file of features": 3}),
     ("features/mmaction2/action_test_anno.json", "bsn", {"unknown": 2}, 2, 0, 2, {}),
 ]
 
