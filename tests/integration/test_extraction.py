@@ -17,7 +17,7 @@ import pytest
 from toy_runs import wait_until
 
 from trainables.backbones.extractor import ExtractionSettings, SnippetExtractor, VideoFrames
-from trainables.data.feature_files import read_features
+from trainables.data.extracted_files import read_features
 from trainables.data.store import FeatureStore
 from trainables.entrypoints.extraction import Resources, VideoResult, begin, extract_videos, find_videos, finished
 from trainables.entrypoints.plain_video import open_video

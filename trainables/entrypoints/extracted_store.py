@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from trainables.data.feature_files import SUFFIX, read_facts, read_features
+from trainables.data.extracted_files import SUFFIX, read_facts, read_features
 from trainables.data.schema import Segment, Video
 from trainables.data.splits import stratified_subset
 from trainables.data.store import read_manifest, write_store

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainables.data.feature_files import VideoFeatures, write_features
+from trainables.data.extracted_files import VideoFeatures, write_features
 from trainables.data.schema import Segment
 from trainables.data.store import FeatureStore
 from trainables.entrypoints.extracted_store import AnnotatedVideo, assemble_store, assign_splits, read_activitynet

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from trainables.data import feature_files
-from trainables.data.feature_files import VideoFeatures, read_facts, read_features, write_features
+from trainables.data import extracted_files
+from trainables.data.extracted_files import VideoFeatures, read_facts, read_features, write_features
 
 
 def _video(seed: int = 0, snippets: int = 7) -> VideoFeatures:
@@ -44,7 +44,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
     write_features(tmp_path, _video())
     before = (tmp_path / "a.b c.arrow").read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr(feature_files.os, "fsync", lambda _: (_ for _ in ()).throw(OSError("no space left")))
+        patch.setattr(extracted_files.os, "fsync", lambda _: (_ for _ in ()).throw(OSError("no space left")))
         with pytest.raises(OSError, match="no space left"):
             write_features(tmp_path, _video(seed=1))
     assert (tmp_path / "a.b c.arrow").read_bytes() == before
