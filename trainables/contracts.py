@@ -8,7 +8,7 @@ operations a host declares for it (a region-based host's pooling, for instance).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -19,9 +19,20 @@ from trainables.config import Phase, Sampling
 from trainables.detections import Detections, GroundTruth
 from trainables.records import Batch, Outputs, RawOutput, Supervision
 
+#: A host as a task sees it.
+View = Callable[[Batch], Outputs]
+
+#: (split, sampling) -> all inputs of a split in order, with the labels the detector may read. Beside train, the split
+#: "trimmed" is there where the data set has trimmed clips.
+Inputs = Callable[[str, Sampling], Iterable[Batch]]
+
 
 class DetectorConfig(Protocol):
-    """The ``Config`` dataclass of a detector (frozen, imports no torch at module level)."""
+    """The ``Config`` dataclass of a detector (frozen, imports no torch at module level).
+
+    It may also have ``check_data(dataset, data_root)``, which refuses with a ``ValueError`` data that lack what it
+    needs, before any worker starts. So may a task's.
+    """
 
     key: ClassVar[str]
     paper: ClassVar[str]
@@ -48,7 +59,11 @@ class DetectorConfig(Protocol):
 
 
 class Detector(Protocol):
-    """An ``nn.Module`` with these three methods."""
+    """An ``nn.Module`` with these three methods.
+
+    It may also have ``begin_phase(name, inputs)``, called before the first epoch of every phase (not when training
+    resumes within one): what it keeps then must be in its ``state_dict``.
+    """
 
     def __call__(self, batch: Batch) -> Outputs:
         """The forward pass."""
@@ -103,6 +118,9 @@ class TaskConfig(Protocol):
 class TaskBase(torch.nn.Module):
     """Base of every task's module: ``losses`` must be given, the other hooks leave things as they are."""
 
+    def begin_epoch(self, host: View, inputs: Inputs) -> None:
+        """Look at data through the host, which is in eval mode, before an epoch is trained."""
+
     def losses(self, outputs: Outputs, batch: Batch) -> Mapping[str, Tensor]:
         """Unweighted scalar losses, exactly the names of ``Config.loss_weights``."""
         raise TypeError(f"{type(self).__name__} defines no losses")
@@ -137,6 +155,10 @@ class DatasetConfig(Protocol):
         Raises:
             FileNotFoundError: something is missing; the message names it and the command that makes it.
         """
+        ...
+
+    def has_trimmed(self, data_root: Path) -> bool:
+        """Whether there are trimmed clips of its classes, under the split "trimmed"."""
         ...
 
     def digest(self, data_root: Path) -> str:
@@ -188,7 +210,7 @@ class Dataset(Protocol):
         """Inputs of one pass.
 
         Args:
-            split: train, select or test.
+            split: train, select or test; "trimmed" = clips that show one action each, where there are any.
             sampling: ``sampling.train`` is used when ``epoch`` is given, ``sampling.test`` otherwise.
             batch_size: B; the last batch may be smaller.
             supervision: labels handed out: "none", "video_labels", or "segments" (everything).

@@ -138,7 +138,11 @@ def _load(name: str) -> Study:
 def _mount() -> None:
     """Verbs of other packages (``data``, ``eval``), by entry point."""
     for name in components.names("command"):
-        app.add_typer(components.load("command", name), name=name)
+        verb = components.load("command", name)
+        if isinstance(verb, typer.Typer):
+            app.add_typer(verb, name=name)
+        else:
+            app.command(name)(verb)
 
 
 def main() -> None:

@@ -34,6 +34,7 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     videos, names, builder = stitch(clips, StitchSettings(num_videos=(21, 8, 9)))
     write_store(root / "gym_stitched", videos, names, builder)
+    write_store(root / "features", videos, names, builder)
     return root
 
 

@@ -89,8 +89,11 @@ def test_outputs_offer_the_views_that_are_declared(config: Any) -> None:
 
 def test_losses_are_those_of_the_phases(config: Any) -> None:
     data = _batch(config)
-    for phase in config.phases():
+    for number, phase in enumerate(config.phases()):
         model = _build(config).train()
+        for begun in config.phases()[: number + 1]:
+            if hasattr(model, "begin_phase"):
+                model.begin_phase(begun.name, lambda split, sampling: [data])
         losses = model.losses(model(data), data, tuple(phase.loss_weights))
         assert losses.keys() == phase.loss_weights.keys()
         assert all(value.dim() == 0 and torch.isfinite(value) for value in losses.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -33,10 +34,15 @@ ELSEWHERE = ("make test", "make demo", "ray job submit", "tadtune data")
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as the reader has it: the README's study beside the checkout's cluster folder."""
+    """A folder as the reader has it: the README's study, somebody's detections, the checkout's cluster folder."""
     folder = tmp_path_factory.mktemp("reader")
     (study,) = blocks("yaml")
     (folder / "my_study.yaml").write_text(study)
+    segment = {"segment": [1.0, 2.0], "label": "Diving"}
+    database = {f"v{i}": {"subset": "test", "annotations": [segment]} for i in range(9)}
+    results = {f"v{i}": [{**segment, "score": 1 / (1 + i)}] for i in range(9)}
+    (folder / "annotations.json").write_text(json.dumps({"database": database}))
+    (folder / "detections.json").write_text(json.dumps({"results": results}))
     shutil.copytree(ROOT / "cluster", folder / "cluster")
     return folder
 

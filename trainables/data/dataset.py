@@ -14,6 +14,7 @@ from trainables.config import Sampling
 from trainables.data.loader import LabelledVideo, load_batches
 from trainables.data.schema import SPLITS
 from trainables.data.store import FeatureStore
+from trainables.data.trimmed import TRIMMED, has_trimmed, trimmed_folder
 from trainables.detections import FloatArray, GroundTruth
 from trainables.records import Batch, Supervision
 from trainables.segments import check_segments
@@ -39,8 +40,8 @@ class FeatureDataset:
 
     Args:
         folder: of the store.
-        permute_labels_seed: exchange the annotations of the training videos (a control whose score must be near
-            chance); None = leave them.
+        permute_labels_seed: exchange the annotations of the training videos, and of the trimmed clips (a control whose
+            score must be near chance); None = leave them.
     """
 
     def __init__(self, folder: Path, *, permute_labels_seed: int | None = None) -> None:
@@ -51,6 +52,10 @@ class FeatureDataset:
         if permute_labels_seed is not None:
             durations_s = [v["duration_s"] for v in videos]
             self._annotations |= permuted(self._annotations, self._rows["train"], durations_s, permute_labels_seed)
+        self._trimmed: FeatureDataset | None = None
+        if has_trimmed(folder):
+            self._trimmed = FeatureDataset(trimmed_folder(folder), permute_labels_seed=permute_labels_seed)
+            _check_same_kind(self, self._trimmed)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -99,7 +104,24 @@ class FeatureDataset:
         rank: int = 0,
         world_size: int = 1,
     ) -> Iterator[Batch]:
-        """Inputs of one pass; see :class:`trainables.contracts.Dataset`. Ambiguous segments are never handed out."""
+        """Inputs of one pass; see :class:`trainables.contracts.Dataset`. Ambiguous segments are never handed out.
+
+        Raises:
+            ValueError: an argument out of bounds, or trimmed clips of a data set without any.
+        """
+        if split == TRIMMED:
+            if self._trimmed is None:
+                raise ValueError(f"split '{TRIMMED}': {self._store.folder} has no trimmed clips")
+            return self._trimmed.batches(
+                "train",
+                sampling=sampling,
+                batch_size=batch_size,
+                supervision=supervision,
+                seed=seed,
+                epoch=epoch,
+                rank=rank,
+                world_size=world_size,
+            )
         return load_batches(
             [self._labelled(i) for i in self._of(split)],
             len(self.class_names),
@@ -125,6 +147,16 @@ class FeatureDataset:
             feats=self._store.features(index),
             segments_s=own.segments_s[~own.ambiguous],
             labels=own.labels[~own.ambiguous],
+            start_s=self._store.start_s(index),
+        )
+
+
+def _check_same_kind(whole: FeatureDataset, clips: FeatureDataset) -> None:
+    """Clips of other classes or channels would teach something else."""
+    if clips.class_names != whole.class_names or clips.feat_dim != whole.feat_dim:
+        raise ValueError(
+            f"trimmed clips have {clips.feat_dim} channels and classes {', '.join(clips.class_names)}; the videos have "
+            f"{whole.feat_dim} and {', '.join(whole.class_names)}; build them together"
         )
 
 

@@ -21,6 +21,9 @@ from trainables.data.schema import Features
 from trainables.records import Batch, SegmentTargets, Supervision
 from trainables.segments import FloatArray, clip_segments, seconds_to_grid
 
+#: Kinds of sampling that make several inputs of one video, each a part of it.
+_PARTS = ("window", "shot")
+
 
 @dataclass(frozen=True)
 class LabelledVideo:
@@ -32,6 +35,7 @@ class LabelledVideo:
         feats: (L, C), may be a view of a memory map.
         segments_s: (n, 2) annotated instances, seconds.
         labels: (n,) class ids.
+        start_s: time of snippet coordinate 0, seconds.
     """
 
     video_id: str
@@ -39,6 +43,7 @@ class LabelledVideo:
     feats: Features
     segments_s: FloatArray
     labels: npt.NDArray[np.int64]
+    start_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -54,11 +59,19 @@ class _Input:
 
     @property
     def start_s(self) -> float:
-        return self.video.snippet_seconds * self.sampled.start_snippets
+        return self.video.start_s + self.video.snippet_seconds * self.sampled.start_snippets
 
     def segments_grid(self) -> FloatArray:
         """(n, 2) instances in samples of this input, not cut to it."""
         return seconds_to_grid(self.video.segments_s, start_s=self.start_s, seconds_per_sample=self.seconds_per_sample)
+
+    def inside(self) -> FloatArray:
+        """(n,) share of each instance that lies inside this input."""
+        grid = self.segments_grid()
+        cut = np.clip(grid, 0.0, float(len(self.sampled.positions)))
+        length, left = grid[:, 1] - grid[:, 0], cut[:, 1] - cut[:, 0]
+        share: FloatArray = np.divide(left, length, out=np.zeros_like(left), where=length > 0)
+        return share
 
 
 def load_batches(
@@ -96,10 +109,14 @@ def load_batches(
         raise ValueError(f"rank: {rank} must be from 0 to world_size - 1 = {world_size - 1}")
     if supervision not in get_args(Supervision):
         raise ValueError(f"supervision: '{supervision}' is none of {', '.join(get_args(Supervision))}")
+    if sampling.min_inside > 0 and supervision != "segments":
+        raise ValueError(f"sampling.min_inside: {sampling.min_inside} reads segments; '{supervision}' allows none")
+    kind = sampling.test if epoch is None else sampling.train
     inputs = _inputs(videos, sampling, seed, epoch, rank, world_size)
-    width = None if (sampling.test if epoch is None else sampling.train) == "native" else sampling.length
+    width = None if kind == "native" else sampling.length
+    keep_ratio = sampling.keep_ratio if kind in _PARTS else 0.0
     chunks = (inputs[first : first + batch_size] for first in range(0, len(inputs), batch_size))
-    return (_collate(chunk, num_classes, width, supervision) for chunk in chunks)
+    return (_collate(chunk, num_classes, width, supervision, keep_ratio) for chunk in chunks)
 
 
 def _inputs(
@@ -115,21 +132,38 @@ def _inputs(
         order.sort(key=lambda number: (places[number], number))
     drawn: list[tuple[float, _Input]] = []
     for number in order[rank::world_size]:
-        video, generator = videos[number], own[number]
-        for sampled in sample_video(len(video.feats), sampling, training=epoch is not None, generator=generator):
-            # windows of one video are spread over the epoch
-            drawn.append((0.0 if epoch is None else generator.random(), _Input(video, sampled)))
+        generator = own[number]
+        # windows of one video are spread over the epoch
+        for item in _inputs_of(videos[number], sampling, epoch is not None, generator):
+            drawn.append((0.0 if epoch is None else generator.random(), item))
+    if not drawn and not any(_inputs_of(videos[n], sampling, epoch is not None, own[n]) for n in order):
+        raise ValueError(
+            f"sampling.min_inside: no window holds {sampling.min_inside} of an instance; lower it or raise the length"
+        )
     drawn.sort(key=lambda item: item[0])
     return [item for _, item in drawn]
 
 
-def _collate(inputs: Sequence[_Input], num_classes: int, width: int | None, supervision: Supervision) -> Batch:
+def _inputs_of(
+    video: LabelledVideo, sampling: Sampling, training: bool, generator: np.random.Generator
+) -> list[_Input]:
+    """One video's inputs, without the training windows that show too little of every instance."""
+    inputs = [_Input(video, s) for s in sample_video(video.feats, sampling, training=training, generator=generator)]
+    if training and sampling.train in _PARTS and sampling.min_inside > 0:
+        return [item for item in inputs if item.inside().max(initial=0.0) >= sampling.min_inside]
+    return inputs
+
+
+def _collate(
+    inputs: Sequence[_Input], num_classes: int, width: int | None, supervision: Supervision, keep_ratio: float
+) -> Batch:
     """One batch of T = ``width`` samples, or of the longest input's; what is missing is 0 and not valid."""
     lengths = [len(item.sampled.positions) for item in inputs]
     width = width or max(lengths)
-    feats = np.zeros((len(inputs), width, inputs[0].video.feats.shape[1]), np.float32)
+    # channels first at once: turning a finished (B, T, C) array costs more than all the rest
+    feats = np.zeros((len(inputs), inputs[0].video.feats.shape[1], width), np.float32)
     for row, item, length in zip(feats, inputs, lengths, strict=True):
-        row[:length] = take(item.video.feats, item.sampled)
+        row[:, :length] = take(item.video.feats, item.sampled).T
     valid = np.arange(width) < np.asarray(lengths)[:, None]
     full = supervision == "segments"
     return Batch(
@@ -138,8 +172,8 @@ def _collate(inputs: Sequence[_Input], num_classes: int, width: int | None, supe
         seconds_per_sample=torch.tensor([item.seconds_per_sample for item in inputs], dtype=torch.float64),
         start_s=torch.tensor([item.start_s for item in inputs], dtype=torch.float64),
         video_labels=None if supervision == "none" else _video_labels(inputs, num_classes),
-        feats=torch.from_numpy(feats).transpose(1, 2).contiguous(),
-        segments=tuple(_targets(item, length) for item, length in zip(inputs, lengths, strict=True)) if full else None,
+        feats=torch.from_numpy(feats),
+        segments=tuple(_targets(item, keep_ratio) for item in inputs) if full else None,
         frame_labels=_frame_labels(inputs, valid, num_classes) if full else None,
     )
 
@@ -152,9 +186,10 @@ def _video_labels(inputs: Sequence[_Input], num_classes: int) -> Tensor:
     return labels
 
 
-def _targets(item: _Input, length: int) -> SegmentTargets:
-    """Instances cut to the input; those outside are left out."""
-    grid, kept = clip_segments(item.segments_grid(), 0.0, float(length))
+def _targets(item: _Input, keep_ratio: float) -> SegmentTargets:
+    """Instances cut to the input; those outside, or inside by less than ``keep_ratio`` of them, are left out."""
+    grid, kept = clip_segments(item.segments_grid(), 0.0, float(len(item.sampled.positions)))
+    kept &= item.inside() >= keep_ratio
     return SegmentTargets(torch.from_numpy(grid[kept]).float(), torch.from_numpy(item.video.labels[kept]))
 
 

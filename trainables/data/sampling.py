@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables.config import Sampling
+from trainables.data.schema import Features
+from trainables.data.shots import shot_clips
 
 Positions = npt.NDArray[np.float64]
 
@@ -70,7 +72,20 @@ def windows(num_snippets: int, length: int, stride: int) -> list[Sampled]:
     """Sliding windows: offsets 0, stride, ... and the last possible one; a single short one for a short video."""
     last = max(num_snippets - length, 0)
     offsets = sorted({*range(0, last + 1, stride), last})
-    return [Sampled(np.arange(o, min(o + length, num_snippets), dtype=np.float64), float(o), 1.0) for o in offsets]
+    return [_run(offset, min(offset + length, num_snippets)) for offset in offsets]
+
+
+def shots(features: Features, length: int, threshold: float) -> list[Sampled]:
+    """Clips of up to ``length`` snippets one after another, none of them across a change of shot.
+
+    Every feature is read to find the changes, whenever a pass begins.
+    """
+    return [_run(start, end) for start, end in shot_clips(features, length, threshold)]
+
+
+def _run(start: int, end: int) -> Sampled:
+    """Snippets from ``start`` to before ``end``, one a sample."""
+    return Sampled(np.arange(start, end, dtype=np.float64), float(start), 1.0)
 
 
 def check_sampling(sampling: Sampling) -> None:
@@ -86,25 +101,31 @@ def check_sampling(sampling: Sampling) -> None:
         raise ValueError(
             f"sampling.window_stride: {sampling.window_stride} must be two strides of 1 or more for 'window'"
         )
+    for name in ("keep_ratio", "min_inside", "shot_threshold"):
+        if not 0 <= getattr(sampling, name) <= 1:
+            raise ValueError(f"sampling.{name}: {getattr(sampling, name)} must be from 0 to 1")
 
 
 def sample_video(
-    num_snippets: int, sampling: Sampling, *, training: bool, generator: np.random.Generator
+    features: Features, sampling: Sampling, *, training: bool, generator: np.random.Generator
 ) -> list[Sampled]:
-    """The inputs of one video: one, or one a window.
+    """The inputs of one video: one, or one a window or clip.
 
     Args:
-        num_snippets: L.
+        features: (L, C); read by "shot" alone.
         sampling: checked by :func:`check_sampling`.
         training: whether ``sampling.train`` or ``sampling.test`` holds.
         generator: for "sparse".
     """
+    num_snippets = len(features)
     kind = sampling.train if training else sampling.test
     if kind == "native":
         return [native(num_snippets)]
     if kind == "window":
         assert sampling.window_stride is not None, "checked before"
         return windows(num_snippets, sampling.length, sampling.window_stride[0 if training else 1])
+    if kind == "shot":
+        return shots(features, sampling.length, sampling.shot_threshold)
     if kind == "sparse":
         return [sparse(num_snippets, sampling.length, generator)]
     if kind == "uniform":
@@ -120,12 +141,12 @@ def take(features: npt.NDArray[np.float32], sampled: Sampled) -> npt.NDArray[np.
         sampled: n positions in [0, L - 1].
 
     Returns:
-        (n, C), a copy.
+        (n, C), a view where the positions are neighbours.
     """
     low = np.floor(sampled.positions).astype(np.int64)
     share = (sampled.positions - low).astype(np.float32)[:, None]
     if not share.any():
-        return features[low]
+        return features[low[0] : low[-1] + 1] if (np.diff(low) == 1).all() else features[low]
     high = np.minimum(low + 1, len(features) - 1)
     mixed: npt.NDArray[np.float32] = features[low] * (1 - share) + features[high] * share
     return mixed

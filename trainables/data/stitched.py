@@ -8,7 +8,7 @@ boundary is where one clip ends and another begins.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 
@@ -109,6 +109,29 @@ def stitch(clips: Sequence[Clip], settings: StitchSettings) -> tuple[list[Video]
     Raises:
         ValueError: too few classes, clips or snippets for the settings; what is missing is named.
     """
+    pools, names = _pools(clips, settings)
+    builder = {"name": "stitched", "version": 1, **asdict(settings), "clips_digest": clips_digest(clips)}
+    return _videos(pools, settings), names, builder
+
+
+def trimmed_clips(clips: Sequence[Clip], settings: StitchSettings) -> Iterator[Video]:
+    """The training split's clips of the action classes, each a video that its action fills.
+
+    Args:
+        clips: as for :func:`stitch`.
+        settings: as for :func:`stitch`.
+
+    Raises:
+        ValueError: as :func:`stitch`.
+    """
+    pool = _pools(clips, settings)[0]["train"]
+    for label, own in enumerate(pool.actions):
+        for clip in own:
+            yield _video(clip.name, "train", [_Piece(clip, label)], settings.snippet_seconds)
+
+
+def _pools(clips: Sequence[Clip], settings: StitchSettings) -> tuple[dict[str, _Pool], list[str]]:
+    """What each split's videos are drawn from, and the names of the action classes."""
     by_class: dict[str, list[Clip]] = {}
     for clip in sorted(clips, key=lambda clip: clip.name):
         cut = Clip(clip.name, clip.label, clip.features[: settings.max_snippets])
@@ -119,8 +142,7 @@ def stitch(clips: Sequence[Clip], settings: StitchSettings) -> tuple[list[Video]
         _check_room(pool, names, split, settings)
     if settings.standardise:
         pools = _standardised(pools)
-    builder = {"name": "stitched", "version": 1, **asdict(settings), "clips_digest": clips_digest(clips)}
-    return _videos(pools, settings), names, builder
+    return pools, names
 
 
 def choose_classes(counts: Mapping[str, int], settings: StitchSettings) -> list[str]:

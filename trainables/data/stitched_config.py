@@ -25,6 +25,10 @@ class Config:
         if self.store in ("", ".", "..") or Path(self.store).name != self.store:
             raise ValueError(f"store: '{self.store}' must be a plain folder name below the data folder")
 
+    def folder(self, data_root: Path) -> Path:
+        """Where the store is."""
+        return data_root / self.store
+
     def prepare(self, data_root: Path) -> None:
         """Check that the store is there and whole.
 
@@ -32,7 +36,7 @@ class Config:
             FileNotFoundError: it has not been built.
             ValueError: it is damaged.
         """
-        folder = data_root / self.store
+        folder = self.folder(data_root)
         if not (folder / "manifest.json").is_file():
             raise FileNotFoundError(
                 f"no data set at {folder}; build it with "
@@ -40,9 +44,14 @@ class Config:
             )
         import_module("trainables.data.store").FeatureStore(folder)
 
+    def has_trimmed(self, data_root: Path) -> bool:
+        """Whether there are trimmed clips of its classes."""
+        there: bool = import_module("trainables.data.trimmed").has_trimmed(self.folder(data_root))
+        return there
+
     def digest(self, data_root: Path) -> str:
         """Digest of the contents."""
-        digest: str = import_module("trainables.data.store").read_manifest(data_root / self.store)["digest"]
+        digest: str = import_module("trainables.data.trimmed").digest_with_trimmed(data_root / self.store)
         return digest
 
     def open(self, data_root: Path) -> Any:

@@ -2,12 +2,14 @@
 
 ::
 
-    manifest.json     format, class names, feature dim, file sizes, builder, digest of the contents
+    manifest.json     format, class names, feature dim, offset of the features, file sizes, builder, excluded videos,
+                      digest of the contents
     videos.arrow      one row a video
     segments.arrow    one row a segment
     features.arrow    one row a snippet, all videos one after another, one uncompressed batch
 
-A video's features are a view into the map, so that all processes on a node share one copy.
+A video's features are a view into the map, so that all processes on a node share one copy. Feature t of a video covers
+the seconds from (offset + t) to (offset + t + 1) times the video's ``snippet_seconds``: its time is the middle.
 """
 
 from __future__ import annotations
@@ -15,11 +17,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -43,14 +47,25 @@ _FILES = ("videos.arrow", "segments.arrow", "features.arrow")
 _DIGEST_BYTES = 1 << 24
 
 
-def write_store(folder: Path, videos: Iterable[Video], class_names: Sequence[str], builder: Mapping[str, Any]) -> str:
+def write_store(
+    folder: Path,
+    videos: Iterable[Video],
+    class_names: Sequence[str],
+    builder: Mapping[str, Any],
+    *,
+    offset_snippets: float = 0.0,
+    excluded: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """Write a store beside its place, then move it there in one step.
 
     Args:
         folder: of the store; must not exist.
         videos: its videos; taken one at a time, so that they never need to be in memory together.
         class_names: K names.
-        builder: name and settings of what made it, for the manifest.
+        builder: name and settings of what made it, for the manifest; read after the last video, so that a builder may
+            count while it makes them.
+        offset_snippets: time at which feature 0 of every video begins to count, in snippets.
+        excluded: videos that belong to the data set but are not stored, with the reason.
 
     Returns:
         Digest of the contents.
@@ -60,6 +75,8 @@ def write_store(folder: Path, videos: Iterable[Video], class_names: Sequence[str
         FileExistsError: the store is there already, or another process was faster.
     """
     check_class_names(class_names)
+    if not math.isfinite(offset_snippets):
+        raise ValueError(f"offset_snippets: {offset_snippets} must be a finite number")
     if folder.exists():
         raise FileExistsError(_exists(folder))
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -71,8 +88,10 @@ def write_store(folder: Path, videos: Iterable[Video], class_names: Sequence[str
             "format": FORMAT,
             "class_names": list(class_names),
             "feat_dim": feat_dim,
+            "offset_snippets": offset_snippets,
             "sizes": {name: (scratch / name).stat().st_size for name in _FILES},
             "builder": dict(builder),
+            "excluded": dict(excluded),
         }
         manifest["digest"] = _digest(_Contents(scratch, manifest))
         (scratch / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True), encoding="utf-8")
@@ -154,6 +173,8 @@ class _Contents:
                 raise ValueError(f"{path}: {actual} bytes, the manifest says {size}; remove {folder} and build it anew")
         feat_dim = int(manifest["feat_dim"])
         self.class_names = tuple(manifest["class_names"])
+        # a store of an earlier version says nothing: its features begin with the video
+        self.offset_snippets = float(manifest.get("offset_snippets", 0.0))
         self.videos: list[dict[str, Any]] = _read_batch(folder / "videos.arrow", VIDEO_SCHEMA).to_pylist()
         self.segments: list[dict[str, Any]] = _read_batch(folder / "segments.arrow", SEGMENT_SCHEMA).to_pylist()
         column = _read_batch(folder / "features.arrow", feature_schema(feat_dim)).column(0)
@@ -176,6 +197,8 @@ def _read_batch(path: Path, schema: pa.Schema) -> pa.RecordBatch:
 def _digest(contents: _Contents) -> str:
     """sha256 of the values, not of the files: the same whatever version of Arrow wrote them."""
     tables = [list(contents.class_names), contents.features.shape[1], contents.videos, contents.segments]
+    if contents.offset_snippets:
+        tables.append(contents.offset_snippets)
     state = hashlib.sha256(json.dumps(tables, sort_keys=True).encode())
     values = contents.features.reshape(-1).astype("<f4", copy=False)
     for start in range(0, values.size, _DIGEST_BYTES // 4):
@@ -218,6 +241,15 @@ class FeatureStore:
     def segments(self) -> list[dict[str, Any]]:
         """Rows of ``SEGMENT_SCHEMA``, in the order of the videos."""
         return self._contents.segments
+
+    @property
+    def excluded(self) -> dict[str, str]:
+        """Videos of the data set that are not in the store, with the reason: what a report has to show."""
+        return dict(self.manifest.get("excluded", {}))
+
+    def start_s(self, index: int) -> float:
+        """Time at which feature 0 of the video at this index begins to count, seconds."""
+        return self._contents.offset_snippets * float(self.videos[index]["snippet_seconds"])
 
     def features(self, index: int) -> Features:
         """(L, C) read-only view of the features of the video at this index."""

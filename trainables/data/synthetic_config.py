@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 from trainables.config import param
 
+_DIFFICULTIES = ("confusable", "telling_context", "boundary_blur", "short_actions", "imbalance", "label_noise")
+
 
 @dataclass(frozen=True)
 class Config:
@@ -22,7 +24,8 @@ class Config:
     for. The snippets around an action show a context that two classes share: it speaks for the class without being
     the action.
 
-    Strengths are lengths in feature space; along any direction the noise has standard deviation ``noise``.
+    Strengths are lengths in feature space; along any direction the noise has standard deviation ``noise``. Further
+    difficulties are 0 = absent; data without them do not depend on whether they exist.
     """
 
     key: ClassVar[str] = "synthetic"
@@ -41,6 +44,30 @@ class Config:
     flank_strength: float = param(4.0, "evidence in the flanks", bounds=(0.0, None))
     context_confuser: float = param(1.5, "evidence of the context around actions", bounds=(0.0, None))
     noise: float = param(1.0, "standard deviation of each channel", bounds=(0.0, None))
+    confusable: float = param(
+        0.0,
+        "share of the direction that each class of odd number takes over from the class before it; at 1 the actions "
+        "of the two look alike and only telling_context tells them apart",
+        bounds=(0.0, 1.0),
+    )
+    telling_context: float = param(
+        0.0, "evidence of a context of the class alone, around actions and not in them", bounds=(0.0, None)
+    )
+    boundary_blur: float = param(
+        0.0, "deviation of the Gaussian that smooths an action's evidence in time, snippets", bounds=(0.0, None)
+    )
+    short_actions: float = param(
+        0.0, "share of the videos that are full of actions of 1 or 2 snippets, 1 to 4 apart", bounds=(0.0, 1.0)
+    )
+    imbalance: float = param(
+        0.0, "class k has a number of videos that falls as (k + 1) ** -imbalance", bounds=(0.0, None)
+    )
+    label_noise: float = param(
+        0.0, "share of the training videos whose annotation names another class", bounds=(0.0, 1.0)
+    )
+    trimmed_per_class: int = param(
+        20, "clips of each class that show one action and nothing else, for knowledge transfer", bounds=(0, None)
+    )
     select_fraction: float = param(0.2, "share of the videos in select", bounds=(0.05, 0.45))
     test_fraction: float = param(0.3, "share of the videos in test", bounds=(0.05, 0.45))
     seed: int = param(0, "of the generator; not the trial's seed", bounds=(0, None))
@@ -60,6 +87,21 @@ class Config:
                 f"num_videos: {self.num_videos} leave {sizes[least]} in {least}, too few to show each of "
                 f"{self.num_classes} classes; raise it, or change select_fraction or test_fraction"
             )
+        if self.imbalance and min(self.class_counts()) * min(sizes.values()) < self.num_videos:
+            raise ValueError(
+                f"imbalance: {self.imbalance} leaves {min(self.class_counts())} videos to the rarest class, too few to "
+                "show it in every split; lower it, or raise num_videos"
+            )
+
+    def class_counts(self) -> list[int]:
+        """Number of videos by class, rounded by largest remainder; ties go to the class of lower number."""
+        weights = [(k + 1) ** -self.imbalance for k in range(self.num_classes)]
+        exact = [self.num_videos * weight / sum(weights) for weight in weights]
+        counts = [int(share) for share in exact]
+        order = sorted(range(self.num_classes), key=lambda k: counts[k] - exact[k])
+        for k in order[: self.num_videos - sum(counts)]:
+            counts[k] += 1
+        return counts
 
     def split_sizes(self) -> dict[str, int]:
         """Number of videos by split."""
@@ -71,6 +113,11 @@ class Config:
         """What the stored data depend on."""
         fields = dataclasses.asdict(self)
         del fields["permute_labels"]  # applied when opened
+        for name in _DIFFICULTIES:  # data sets without them have the names they had before there were any
+            if not fields[name]:
+                del fields[name]
+        if self.trimmed_per_class == type(self).trimmed_per_class:  # as for the difficulties
+            del fields["trimmed_per_class"]
         return {"name": self.key, "version": 1, **fields}
 
     def folder(self, data_root: Path) -> Path:
@@ -87,7 +134,14 @@ class Config:
         folder = self.folder(data_root)
         if not folder.exists():
             import_module("trainables.data.synthetic").build(self, folder)
+        if self.trimmed_per_class and not (folder / "trimmed").exists():
+            import_module("trainables.data.synthetic").build_trimmed(self, folder)
         import_module("trainables.data.store").FeatureStore(folder)
+
+    def has_trimmed(self, data_root: Path) -> bool:
+        """Whether there are trimmed clips of its classes."""
+        there: bool = import_module("trainables.data.trimmed").has_trimmed(self.folder(data_root))
+        return there
 
     def digest(self, data_root: Path) -> str:
         """Digest of the contents."""

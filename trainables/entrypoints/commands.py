@@ -7,9 +7,15 @@ from typing import Annotated
 
 import typer
 
+from trainables.entrypoints.feature_commands import import_store, simulated
+
 data = typer.Typer(help="Build and inspect data sets.", no_args_is_help=True)
 build = typer.Typer(help="Build a data set.", no_args_is_help=True)
 data.add_typer(build, name="build")
+
+
+data.command("import")(import_store)
+build.command()(simulated)
 
 
 def _fail(error: Exception) -> typer.Exit:
@@ -40,8 +46,9 @@ def stitched(
 ) -> None:
     """Join real trimmed clips into untrimmed videos with known boundaries."""
     from trainables.data.clips import read_clips
-    from trainables.data.stitched import StitchSettings, stitch
+    from trainables.data.stitched import StitchSettings, stitch, trimmed_clips
     from trainables.data.store import write_store
+    from trainables.data.trimmed import trimmed_folder
 
     try:
         settings = StitchSettings(
@@ -56,8 +63,10 @@ def stitched(
             standardise=standardise,
             seed=seed,
         )
-        videos, names, builder = stitch(read_clips(clips), settings)
+        found = read_clips(clips)
+        videos, names, builder = stitch(found, settings)
         write_store(out, videos, names, builder)
+        write_store(trimmed_folder(out), trimmed_clips(found, settings), names, builder)
     except (ValueError, OSError) as error:
         raise _fail(error) from error
     inspect(out)

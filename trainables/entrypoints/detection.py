@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainables.config import Phase
+from trainables.config import Phase, Sampling
 from trainables.contracts import TaskBase, as_module
 from trainables.detections import Detections
 from trainables.entrypoints.artifacts import write_split_artifacts
@@ -98,13 +98,14 @@ class DetectionTrial:
             FloatingPointError: a loss is not finite.
         """
         phase, within = _phase_at(self._phases, self._epoch)
+        self._begin(phase, within)
         optimizer = self._enter(phase)
         set_learning_rate(optimizer, phase, within)
         torch.manual_seed(_mix(self._seed, self._epoch, self._rank))
         generator = torch.Generator().manual_seed(_mix(self._seed, self._epoch, self._rank) + 1)
         sums: dict[str, float] = {}
         num_inputs = 0
-        for step, batch in enumerate(self._batches("train", self._epoch), start=1):
+        for step, batch in enumerate(self._batches(phase.split, self._epoch, phase.sampling), start=1):
             for task in self._tasks.values():
                 batch = task.transform(batch, generator)
             losses = self._step(batch.to(self._device), phase, optimizer, step=step)
@@ -119,6 +120,28 @@ class DetectionTrial:
         if not means:
             raise ValueError("the training split has no videos; change the split fractions of the data set")
         return means
+
+    def _begin(self, phase: Phase, within: int) -> None:
+        """Let detector and tasks look at data first; every process does the same, whatever its share of the inputs."""
+        hook = getattr(self._model, "begin_phase", None)
+        torch.manual_seed(_mix(self._seed, self._epoch, 0))
+        if hook is not None and within == 0:
+            hook(phase.name, self._inputs)
+        self._modules.eval()
+        for task in self._tasks.values():
+            task.begin_epoch(self._model, self._inputs)
+
+    def _inputs(self, split: str, sampling: Sampling) -> Iterator[Batch]:
+        """All inputs of a split in order, with the labels the detector may read, on every process."""
+        whole = self._data.batches(
+            split,
+            sampling=sampling,
+            batch_size=self._config.batch_size,
+            supervision=self._config.supervision,
+            seed=self._seed,
+            epoch=None,
+        )
+        return (batch.to(self._device) for batch in whole)
 
     def _enter(self, phase: Phase) -> torch.optim.Optimizer:
         """The optimiser of the phase; frozen parts get no gradient and stay in eval mode."""
@@ -159,10 +182,10 @@ class DetectionTrial:
         optimizer.step()
         return True
 
-    def _batches(self, split: str, epoch: int | None) -> Iterator[Batch]:
+    def _batches(self, split: str, epoch: int | None, sampling: Sampling | None = None) -> Iterator[Batch]:
         batches: Iterator[Batch] = self._data.batches(
             split,
-            sampling=self._config.sampling(),
+            sampling=sampling or self._config.sampling(),
             batch_size=self._config.batch_size,
             supervision=self._config.supervision if epoch is not None else "none",
             seed=self._seed,

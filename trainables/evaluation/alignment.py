@@ -41,6 +41,7 @@ def align(
     *,
     on_unknown_label: Literal["error", "drop"],
     on_unknown_video: Literal["error", "drop", "count"],
+    on_reversed_segment: Literal["error", "miss", "swap"],
     ties_by_video_id: bool,
 ) -> Aligned:
     """Check both sides and bring them into one order.
@@ -50,21 +51,23 @@ def align(
         truth: the ground truth.
         on_unknown_label: detections with a class id outside the classes.
         on_unknown_video: detections on videos that are not in the ground truth; counted ones are misses.
+        on_reversed_segment: detections that end before they start; one that counts as a miss overlaps nothing.
         ties_by_video_id: equal scores of a class are ordered by video id first; otherwise as in the file alone.
 
     Raises:
         ValueError: arrays that do not fit each other, no annotated segment at all or one without length, a segment
-            that ends before it starts, a score that is not finite, or (if told so) a label
-            outside the classes or a video outside the ground truth; the first one is named.
+            that ends before it starts, a score that is not finite, or (if told so) a label outside the classes or a
+            video outside the ground truth; the first one is named.
     """
     check_ground_truth(truth)
+    found, is_reversed = _settle_reversed(found, on_reversed_segment)
     check_detections(found)
     num_classes = len(truth.class_names)
     named = within(found.labels, num_classes)
     if on_unknown_label == "error":
         refuse(~named, "detections", f"has a label outside the {num_classes} classes; drop: on_unknown_label")
     ids, video, known = _align_videos(found, truth, on_unknown_video)
-    empty = found.segments_s[:, 1] == found.segments_s[:, 0]
+    empty = (found.segments_s[:, 1] == found.segments_s[:, 0]) & ~is_reversed  # a miss stays, without length
     kept = np.flatnonzero(known & named & ~empty)
     ties = _rank(ids)[video[kept]] if ties_by_video_id else np.zeros(len(kept), np.int64)
     order = kept[np.lexsort((ties, -found.scores[kept], found.labels[kept]))]
@@ -79,10 +82,23 @@ def align(
             "unknown_label_detections_dropped": int((~named).sum()),
             "unknown_video_detections_dropped": int((~known & named).sum()),
             "empty_detections_dropped": int((empty & known & named).sum()),
+            "reversed_detections": int((is_reversed & known & named).sum()),
         },
     )
     warnings = {**aligned.warnings, **_oddities(aligned)}
     return replace(aligned, warnings={name: count for name, count in warnings.items() if count})
+
+
+def _settle_reversed(found: Detections, policy: Literal["error", "miss", "swap"]) -> tuple[Detections, BoolArray]:
+    """Detections none of which ends before it starts, and (N,) which of them did."""
+    segments = found.segments_s
+    if policy == "error" or segments.ndim != 2 or segments.shape[1] != 2:  # the checks refuse these
+        return found, np.zeros(len(segments), bool)
+    is_reversed: BoolArray = segments[:, 1] < segments[:, 0]
+    settled = (
+        np.sort(segments, axis=1) if policy == "swap" else np.where(is_reversed[:, None], segments[:, :1], segments)
+    )
+    return replace(found, segments_s=settled), is_reversed
 
 
 def _rank(video_ids: Sequence[str]) -> IntArray:

@@ -51,6 +51,26 @@ def check_detections(found: Detections) -> None:
     refuse(~within(found.video, num_videos), what, f"has a video outside the {num_videos} videos")
 
 
+def check_same_names(found: Detections, truth: GroundTruth) -> None:
+    """Refuse detections none of which is on a video, or none of a class, of the ground truth: no score of 0.
+
+    Raises:
+        ValueError: names one id of each side.
+    """
+    if not len(found.labels):
+        return
+    used = [found.video_ids[v] for v in np.unique(found.video[within(found.video, len(found.video_ids))])]
+    if used and not set(used) & set(truth.video_ids):
+        raise ValueError(
+            f"detections: none of the {len(used)} videos is in the ground truth; are the video ids of one kind "
+            f"('{used[0]}' and '{truth.video_ids[0]}')?"
+        )
+    if not within(found.labels, len(truth.class_names)).any():
+        raise ValueError(
+            f"detections: no label is one of the {len(truth.class_names)} classes; are the class names of one kind?"
+        )
+
+
 def within(index: IntArray, size: int) -> BoolArray:
     """Whether each index is in [0, size)."""
     inside: BoolArray = (index >= 0) & (index < size)

@@ -17,6 +17,8 @@ from trainables.config import param
 from trainables.detections import Detections, FloatArray, GroundTruth
 from trainables.evaluation.alignment import Aligned, align
 from trainables.evaluation.average_precision import Rule, class_ap, mean_over_classes
+from trainables.evaluation.checks import check_same_names
+from trainables.evaluation.exclusion import without_videos
 from trainables.evaluation.groups import Groups, PairedTiou, make_groups
 from trainables.evaluation.matches import Matches, Outcomes, load_matches
 
@@ -45,6 +47,12 @@ class DetectionMap(ABC):
     on_unknown_video: Literal["error", "drop", "count"] = param(
         "error", "detections on videos that are not in the ground truth: refuse, leave out, or count as misses"
     )
+    on_reversed_segment: Literal["error", "miss", "swap"] = param(
+        "error", "detections that end before they start: refuse, count as misses, or exchange the two times"
+    )
+    exclude_videos: tuple[str, ...] = param(
+        (), "videos left out of both sides, for instance ActivityNet's blocked ones; their number and digest are kept"
+    )
 
     def __post_init__(self) -> None:
         if not self.tiou_thresholds or not all(0 < t <= 1 for t in self.tiou_thresholds):
@@ -54,6 +62,7 @@ class DetectionMap(ABC):
         for name, allowed in (
             ("on_unknown_label", ("error", "drop")),
             ("on_unknown_video", ("error", "drop", "count")),
+            ("on_reversed_segment", ("error", "miss", "swap")),
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}: '{getattr(self, name)}' is none of {', '.join(allowed)}")
@@ -68,13 +77,8 @@ class DetectionMap(ABC):
         Raises:
             ValueError: detections or ground truth that cannot be scored; the first bad row is named.
         """
-        aligned = align(
-            found,
-            truth,
-            on_unknown_label=self.on_unknown_label,
-            on_unknown_video=self.on_unknown_video,
-            ties_by_video_id=self.ties_by_video_id,
-        )
+        aligned, left_out = self.aligned(found, truth)
+        truth = aligned.truth
         num_gt = np.zeros((len(aligned.video_ids), len(truth.class_names)), np.int64)
         np.add.at(num_gt, (truth.video, truth.labels), 1)
         return Matches(
@@ -87,8 +91,35 @@ class DetectionMap(ABC):
             score=aligned.scores,
             outcome=self._outcomes(aligned),
             num_gt=num_gt,
-            warnings=aligned.warnings,
+            warnings={**left_out, **aligned.warnings},
         )
+
+    def extras(self, found: Detections, truth: GroundTruth) -> dict[str, float]:
+        """Further numbers that users of the protocol know, as fractions; they are not resampled.
+
+        Raises:
+            ValueError: as :meth:`match`.
+        """
+        return {}
+
+    def aligned(self, found: Detections, truth: GroundTruth) -> tuple[Aligned, dict[str, int]]:
+        """Both sides as the protocol takes them, and counts of what was left out before they were aligned."""
+        check_same_names(found, truth)
+        found, truth, excluded = without_videos(found, truth, self.exclude_videos)
+        truth, cleaned = self._clean(truth)
+        aligned = align(
+            found,
+            truth,
+            on_unknown_label=self.on_unknown_label,
+            on_unknown_video=self.on_unknown_video,
+            on_reversed_segment=self.on_reversed_segment,
+            ties_by_video_id=self.ties_by_video_id,
+        )
+        return aligned, {**excluded, **cleaned}
+
+    def _clean(self, truth: GroundTruth) -> tuple[GroundTruth, dict[str, int]]:
+        """Ground truth as the protocol takes it, and counts of what it leaves out."""
+        return truth, {}
 
     @abstractmethod
     def _outcomes(self, aligned: Aligned) -> Outcomes:

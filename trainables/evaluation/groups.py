@@ -7,7 +7,7 @@ of steps is that of the largest group, not that of the data set.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,6 +30,43 @@ class Groups:
     tiou: FloatArray
 
 
+@dataclass(frozen=True)
+class Pairs:
+    """Every detection beside every segment of its key, flat; N detections, G keys of the ground truth, Q pairs.
+
+    Attributes:
+        detection: (Q,) index of the detection.
+        segment: (Q,) index of the segment.
+        place: (Q,) which one of its key the segment is, file order.
+        group: (N,) index of the detection's key among those of the ground truth; -1 = no segment has it.
+        num_segments: (G,) segments of each key.
+    """
+
+    detection: IntArray
+    segment: IntArray
+    place: IntArray
+    group: IntArray
+    num_segments: IntArray
+
+
+def pair_up(det_key: IntArray, gt_key: IntArray) -> Pairs:
+    """Pairs of equal keys.
+
+    Args:
+        det_key: (N,) one number per detection.
+        gt_key: (P,) one per segment; P > 0.
+    """
+    gt_order = np.argsort(gt_key, kind="stable")
+    keys, gt_first, gt_count = np.unique(gt_key[gt_order], return_index=True, return_counts=True)
+    group = np.minimum(np.searchsorted(keys, det_key), len(keys) - 1)
+    group = np.where(keys[group] == det_key, group, -1)
+    shared = np.flatnonzero(group >= 0)
+    count = gt_count[group[shared]]
+    detection = np.repeat(shared, count)
+    place = count_up(count)
+    return Pairs(detection, gt_order[gt_first[group[detection]] + place], place, group, gt_count)
+
+
 def make_groups(
     det_key: IntArray,
     det_segments: FloatArray,
@@ -49,41 +86,35 @@ def make_groups(
         least_tiou: detections that reach it with no segment of their group are left out.
         paired_tiou: the protocol's overlap.
     """
-    gt_order = np.argsort(gt_key, kind="stable")
-    keys, gt_first, gt_count = np.unique(gt_key[gt_order], return_index=True, return_counts=True)
-    group = np.minimum(np.searchsorted(keys, det_key), len(keys) - 1)
-    shared = np.flatnonzero(keys[group] == det_key)
-    group = group[shared]
-    # every detection beside every segment of its group, flat
-    owner = np.repeat(np.arange(len(shared)), gt_count[group])
-    column = _count_up(gt_count[group])
-    segment = gt_order[gt_first[group][owner] + column]
-    tiou = paired_tiou(det_segments[shared[owner]], gt_segments[segment])
+    pairs = pair_up(det_key, gt_key)
+    owner, column = pairs.detection, pairs.place
+    tiou = paired_tiou(det_segments[owner], gt_segments[pairs.segment])
+    group, gt_count = pairs.group, pairs.num_segments
 
-    reaches = np.zeros(len(shared), bool)
+    reaches = np.zeros(len(det_key), bool)
     reaches[owner[tiou >= least_tiou]] = True
-    depth = np.bincount(group[reaches], minlength=len(keys))
+    depth = np.bincount(group[reaches], minlength=len(gt_count))
     bucket = _octave(gt_count) * 64 + _octave(depth)
     result = []
     for number in np.unique(bucket[group[reaches]]):
         members = np.flatnonzero(reaches & (bucket[group] == number))
         members = members[np.argsort(group[members], kind="stable")]
         rows, row = np.unique(group[members], return_inverse=True)
-        rank = _count_up(depth[rows])
+        rank = count_up(depth[rows])
         shape = (len(rows), int(depth[rows].max()))
         detection = np.full(shape, -1)
-        detection[row, rank] = shared[members]
-        place = np.full(len(shared), -1)
+        detection[row, rank] = members
+        place = np.full(len(det_key), -1)
         place[members] = np.arange(len(members))
-        pairs = np.flatnonzero(place[owner] >= 0)
-        at = place[owner[pairs]]
+        own = np.flatnonzero(place[owner] >= 0)
+        at = place[owner[own]]
         matrix = np.full((*shape, int(gt_count[rows].max())), -1.0)
-        matrix[row[at], rank[at], column[pairs]] = tiou[pairs]
+        matrix[row[at], rank[at], column[own]] = tiou[own]
         result.append(Groups(detection, matrix))
     return result
 
 
-def _count_up(lengths: IntArray) -> IntArray:
+def count_up(lengths: IntArray) -> IntArray:
     """0, 1, ... anew for every length: [2, 3] -> [0, 1, 0, 1, 2]."""
     ends = np.cumsum(lengths)
     result: IntArray = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)
@@ -108,20 +139,51 @@ def detections_choose(groups: Groups, thresholds: FloatArray) -> tuple[IntArray,
     Returns:
         Detection indices and threshold indices of the true positives.
     """
+    detection, threshold, _ = detections_choose_segments(groups, thresholds)
+    return detection, threshold
+
+
+def detections_choose_segments(groups: Groups, thresholds: FloatArray) -> tuple[IntArray, IntArray, IntArray]:
+    """As :func:`detections_choose`, with the place of the chosen segment in its group, in file order."""
+    # reversed: the first of equals is then the later one
+    backwards = replace(groups, tiou=groups.tiou[:, :, ::-1])
+    detection, threshold, place = _in_turn(backwards, thresholds, lambda tiou: tiou)
+    return detection, threshold, groups.tiou.shape[2] - 1 - place
+
+
+def detections_take_first(groups: Groups, thresholds: FloatArray) -> tuple[IntArray, IntArray]:
+    """Each detection in turn takes the first free segment of the file with tIoU >= threshold (W-TALC's rule).
+
+    Args:
+        groups: one bucket.
+        thresholds: (H,).
+
+    Returns:
+        Detection indices and threshold indices of the true positives.
+    """
+    detection, threshold, _ = _in_turn(groups, thresholds, np.ones_like)
+    return detection, threshold
+
+
+def _in_turn(
+    groups: Groups, thresholds: FloatArray, worth: Callable[[FloatArray], FloatArray]
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Each detection in turn takes the free segment worth most among those that reach the threshold."""
     num_groups, depth, width = groups.tiou.shape
     taken = np.zeros((num_groups, width, len(thresholds)), bool)
-    hit_det, hit_thr = [], []
+    hit_det, hit_thr, hit_place = [], [], []
     for step in range(depth):
         rows = np.flatnonzero(groups.detection[:, step] >= 0)
-        values = groups.tiou[rows, step, ::-1]  # reversed: argmax then finds the later of equals
-        free = ~taken[rows][:, ::-1] & (values[:, :, None] >= thresholds)
-        masked = np.where(free, values[:, :, None], -2.0)
-        choice = masked.argmax(axis=1)  # (rows, H)
+        tiou = groups.tiou[rows, step]
+        free = ~taken[rows] & (tiou[:, :, None] >= thresholds)
+        choice = np.where(free, worth(tiou)[:, :, None], -2.0).argmax(axis=1)  # (rows, H)
         hit_row, hit = np.nonzero(np.take_along_axis(free, choice[:, None], axis=1)[:, 0])
-        taken[rows[hit_row], width - 1 - choice[hit_row, hit], hit] = True
+        place = choice[hit_row, hit]
+        taken[rows[hit_row], place, hit] = True
         hit_det.append(groups.detection[rows[hit_row], step])
         hit_thr.append(hit)
-    return np.concatenate(hit_det), np.concatenate(hit_thr)
+        hit_place.append(place)
+    return np.concatenate(hit_det), np.concatenate(hit_thr), np.concatenate(hit_place)
 
 
 def segments_choose(groups: Groups, thresholds: FloatArray) -> tuple[IntArray, IntArray]:

@@ -20,11 +20,13 @@ class Classified:
         logits: (N, B, K) of each branch.
         cas: (B, K, T) fused class activation sequence, unbounded.
         feats: (B, W, T) of the base network.
+        pooled: (N, B, W) mean over valid positions of each branch, what its head reads.
     """
 
     logits: Tensor
     cas: Tensor
     feats: Tensor
+    pooled: Tensor
 
 
 def masked_mean(x: Tensor, valid_mask: Tensor) -> Tensor:
@@ -60,11 +62,11 @@ class DilatedBranch(nn.Module):
         self.conv = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
         self.head = nn.Linear(width, num_classes)
 
-    def forward(self, x: Tensor, valid_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, K) logits and (B, K, T) activation map; mean over T of the map plus the bias is the logit."""
+    def forward(self, x: Tensor, valid_mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, K) logits, (B, K, T) activation map whose mean over T plus the bias is the logit, (B, W) pooled."""
         z = torch.relu(self.conv(x)) * valid_mask[:, None]
-        logits = self.head(masked_mean(z, valid_mask))
-        return logits, torch.einsum("kc,bct->bkt", self.head.weight, z)
+        pooled = masked_mean(z, valid_mask)
+        return self.head(pooled), torch.einsum("kc,bct->bkt", self.head.weight, z), pooled
 
 
 class DilatedClassifier(nn.Module):
@@ -106,6 +108,7 @@ class DilatedClassifier(nn.Module):
         x = self.dropout(feats) * mask
         for conv in self.base:
             x = torch.relu(conv(x)) * mask
-        results = [branch(x, valid_mask) for branch in self.branches]
-        logits = torch.stack([r[0] for r in results])
-        return Classified(logits, fuse_branches(torch.stack([r[1] for r in results]), self.dilations), x)
+        logits, cas, pooled = (
+            torch.stack(part) for part in zip(*(b(x, valid_mask) for b in self.branches), strict=True)
+        )
+        return Classified(logits, fuse_branches(cas, self.dilations), x, pooled)

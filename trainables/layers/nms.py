@@ -1,107 +1,114 @@
-"""Non-maximum suppression in one dimension, over many groups at once, with deterministic ties."""
+"""Non-maximum suppression in one dimension, over many groups at once, with deterministic ties.
+
+Class-wise: one group for each video and class; class-agnostic: one group for each video.
+"""
 
 from __future__ import annotations
-
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-Decay = Literal["hard", "truncated_gaussian"]
+from trainables.layers.greedy import Decay, Rule, pick_all
+from trainables.layers.groups import Groups
+from trainables.layers.tiou import check_segments
+
+__all__ = ["Decay", "suppress"]
 
 
-def tiou_1d(a: Tensor, b: Tensor) -> Tensor:
-    """tIoU of broadcast pairs.
-
-    Args:
-        a: (..., 2) start, end.
-        b: (..., 2).
-
-    Returns:
-        (...) in [0, 1]; 0 where both are empty.
-    """
-    inter = (torch.minimum(a[..., 1], b[..., 1]) - torch.maximum(a[..., 0], b[..., 0])).clamp(min=0)
-    union = (a[..., 1] - a[..., 0]) + (b[..., 1] - b[..., 0]) - inter
-    return inter / union.clamp(min=torch.finfo(union.dtype).tiny)
-
-
-def pad_groups(group: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows of each group side by side.
-
-    Args:
-        group: (N,) group of each row, any integers.
-
-    Returns:
-        (G, D) row indices, padded with 0, and (G, D) bool mask of the real ones; rows keep their order.
-    """
-    order = torch.argsort(group, stable=True)
-    _, counts = torch.unique_consecutive(group[order], return_counts=True)
-    num_groups, depth = len(counts), int(counts.max()) if len(counts) else 0
-    row_of = torch.repeat_interleave(torch.arange(num_groups, device=group.device), counts)
-    first = torch.cumsum(counts, 0) - counts
-    column = torch.arange(len(group), device=group.device) - first[row_of]
-    index = torch.zeros(num_groups, depth, dtype=torch.long, device=group.device)
-    mask = torch.zeros(num_groups, depth, dtype=torch.bool, device=group.device)
-    index[row_of, column] = order
-    mask[row_of, column] = True
-    return index, mask
-
-
+@torch.no_grad()
 def suppress(
     segments: Tensor,
     scores: Tensor,
     group: Tensor,
     *,
     decay: Decay,
-    tiou_threshold: float,
-    epsilon: float = 0.75,
-    max_picks: int | None = None,
+    tiou_threshold: float | None = None,
+    threshold_slope: float = 0.0,
+    sigma: float | None = None,
+    min_score: float = 0.0,
+    max_num: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Pick the best remaining segment of every group, weaken the others, repeat: all groups in one loop.
+    """Pick the best remaining segment M of every group, weaken the others, repeat.
 
-    "truncated_gaussian" is Soft-NMS as KT-MGFN Eq. (7) has it: score <- score exp(-v^2 / epsilon) where the tIoU v with
-    the picked segment is at least the threshold. "hard" removes where v >= threshold.
+    With v the tIoU of another segment and M, its score is multiplied by
+
+    * "hard": 0 where v >= ``tiou_threshold``;
+    * "linear": 1 - v where v >= ``tiou_threshold`` (Soft-NMS, Bodla et al. 2017, arXiv:1704.04503, Section 3);
+    * "gaussian": exp(-v^2 / ``sigma``), whatever v (the same section);
+    * "truncated_gaussian": exp(-v^2 / ``sigma``) where v >= ``tiou_threshold`` + ``threshold_slope`` * length of M.
+      With slope 0 this is KT-MGFN Eq. (7), read with v = threshold included; with a slope it is the thresholded decay
+      of wzmsltw/BSN-boundary-sensitive-network:Post_processing.py.
+
+    A segment whose score is 0, or below ``min_score``, at the beginning or after a decay, is dropped. The next M is
+    chosen by decayed scores; of equal ones the earlier row.
 
     Args:
-        segments: (N, 2) start, end.
-        scores: (N,) positive.
-        group: (N,) only segments of one group see each other.
-        decay: what happens to the overlapping ones.
-        tiou_threshold: see above.
-        epsilon: width of the decay.
-        max_picks: stop after so many picks of each group.
+        segments: (N, 2) start, end, any one unit.
+        scores: (N,) not negative.
+        group: (N,) integers; only segments of one group see each other.
+        decay: see above.
+        tiou_threshold: see above; needed by all but "gaussian", which has none.
+        threshold_slope: per unit of ``segments``.
+        sigma: width of the Gaussian decays.
+        min_score: see above.
+        max_num: picks of each group, None = all.
 
     Returns:
-        Indices of the kept segments and their final scores, in falling score within a group, groups ascending; of equal
-        scores the earlier comes first.
+        (n,) rows kept and (n,) their decayed scores, in pick order within a group, groups ascending. Scores have the
+        wider dtype of ``segments`` and ``scores``.
+
+    Raises:
+        ValueError: a bad segment or score (first bad row is named), shapes that differ, a value that is missing.
     """
-    if len(scores) == 0:
-        return torch.zeros(0, dtype=torch.long, device=scores.device), scores
-    index, real = pad_groups(group)
-    left = torch.where(real, scores[index], torch.full_like(scores[index], -1.0))
-    boxes = segments[index]
-    rows = torch.arange(len(index), device=scores.device)
-    picks = min(index.shape[1], max_picks or index.shape[1])
-    chosen, values = [], []
-    for _ in range(picks):
-        best, at = left.max(dim=1)
-        at = _first_of_equals(left, best)
-        alive = best > 0
-        if not bool(alive.any()):
-            break
-        chosen.append(torch.where(alive, index[rows, at], -1))
-        values.append(best)
-        overlap = tiou_1d(boxes, boxes[rows, at][:, None])
-        near = overlap >= tiou_threshold
-        if decay == "hard":
-            left = torch.where(near, torch.full_like(left, -1.0), left)
-        else:
-            left = torch.where(near & (left > 0), left * torch.exp(-(overlap**2) / epsilon), left)
-        left[rows, at] = -1.0
-    kept, final = torch.stack(chosen, 1).reshape(-1), torch.stack(values, 1).reshape(-1)
-    return kept[kept >= 0], final[kept >= 0]
+    rule = _checked_rule(decay, tiou_threshold, threshold_slope, sigma, min_score)
+    if max_num is not None and max_num < 1:
+        raise ValueError(f"max_num: {max_num} must be at least 1; None keeps all")
+    _check_rows(segments, scores, group)
+    dtype = torch.promote_types(segments.dtype, scores.dtype)
+    segments, scores = segments.to(dtype), scores.to(dtype)
+    groups = Groups.of(group)
+    if groups.order is not None:
+        segments, scores = segments[groups.order], scores[groups.order]
+    # a group has at most as many picks as rows, so its picks find room where its rows were; the last place is for waste
+    kept = torch.full((len(scores) + 1,), -1, device=scores.device)
+    final = scores.new_empty(len(scores) + 1)
+    for members, depth in groups.blocks():
+        rows, strength, valid = pick_all(segments, scores, *groups.positions(members, depth), rule, max_num)
+        step = torch.arange(len(rows), device=rows.device)[:, None]
+        place = torch.where(valid, groups.first[members] + step, len(scores)).flatten()
+        kept[place] = rows.flatten()
+        final[place] = strength.flatten()
+    picked = torch.nonzero(kept[:-1] >= 0)[:, 0]
+    kept, final = kept[picked], final[picked]
+    return kept if groups.order is None else groups.order[kept], final
 
 
-def _first_of_equals(left: Tensor, best: Tensor) -> Tensor:
-    """Position of the first maximum of each row: ``max`` alone does not promise which."""
-    return (left == best[:, None]).to(torch.uint8).argmax(dim=1)
+def _checked_rule(
+    decay: Decay, tiou_threshold: float | None, threshold_slope: float, sigma: float | None, min_score: float
+) -> Rule:
+    if decay not in ("hard", "linear", "gaussian", "truncated_gaussian"):
+        raise ValueError(f"decay: {decay!r} must be hard, linear, gaussian or truncated_gaussian")
+    if decay == "gaussian" and (tiou_threshold is not None or threshold_slope):
+        raise ValueError("decay: gaussian acts at every tIoU; truncated_gaussian is the one with a threshold")
+    if decay != "gaussian" and (tiou_threshold is None or not tiou_threshold >= 0.0):
+        raise ValueError(f"tiou_threshold: {tiou_threshold} must be 0 or more for decay {decay}")
+    if "gaussian" in decay and (sigma is None or not sigma > 0.0):
+        raise ValueError(f"sigma: {sigma} must be above 0 for decay {decay}")
+    if not 0.0 <= threshold_slope < float("inf"):
+        raise ValueError(f"threshold_slope: {threshold_slope} must be 0 or more")
+    if not min_score >= 0.0:
+        raise ValueError(f"min_score: {min_score} must be 0 or more")
+    return Rule(decay, tiou_threshold or 0.0, threshold_slope, sigma or 1.0, min_score)
+
+
+def _check_rows(segments: Tensor, scores: Tensor, group: Tensor) -> None:
+    check_segments(segments, what="segments")
+    if scores.shape != segments.shape[:1] or group.shape != segments.shape[:1]:
+        raise ValueError(
+            f"scores {tuple(scores.shape)} and group {tuple(group.shape)} must have one value for each of the "
+            f"{len(segments)} segments"
+        )
+    good = (scores >= 0) & torch.isfinite(scores)
+    if not bool(good.all()):
+        row = int(torch.nonzero(~good)[0])
+        raise ValueError(f"scores: row {row} is {float(scores[row])}; a score is finite and not negative")

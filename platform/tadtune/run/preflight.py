@@ -21,22 +21,26 @@ MIN_FREE_BYTES = 1 << 30
 
 
 def prepare_data(study: Study, data_root: Path) -> dict[str, str]:
-    """Build or check every data set of the study.
+    """Build or check every data set of the study, and ask detectors and tasks whether it has what they need.
 
     Returns:
         Digest of each row's data set, by row key ("" = the study's own).
 
     Raises:
-        StudyError: data are missing or damaged.
+        StudyError: data are missing or damaged, or lack what a detector or task needs.
     """
     settings = {"": (study.parts, study.values)}
     if study.ablation is not None:
         settings = {row.key: (row.parts, row.values) for row in study.ablation.rows}
     digests: dict[str, str] = {}
     for key, (parts, values) in settings.items():
-        dataset = build_configs(parts, values).dataset
+        configs = build_configs(parts, values)
+        dataset = configs.dataset
         try:
             dataset.prepare(data_root)
+            for part in (configs.detector, *configs.tasks.values()):
+                if hasattr(part, "check_data"):
+                    part.check_data(dataset, data_root)
             digests[key] = str(dataset.digest(data_root))
         except (FileNotFoundError, ValueError) as error:
             raise StudyError([f"data: {error}"]) from error

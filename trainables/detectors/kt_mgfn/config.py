@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from trainables.config import Phase, Sampling, param
+from trainables.config import Phase, Sampling, param, require_trimmed
 
 _SCORE_TERMS = (
     ("act",), ("class",), ("oic",), ("act", "class"), ("act", "oic"), ("class", "oic"), ("act", "class", "oic"),
@@ -78,6 +79,32 @@ class Ccm:
 
 
 @dataclass(frozen=True)
+class Ktm:
+    """Knowledge transfer module: features of untrimmed videos follow those of trimmed clips."""
+
+    enabled: bool = param(
+        True, "learn from trimmed clips of the same classes first; the data set must have them", source="III-D"
+    )
+    epochs: int = param(30, "on the trimmed clips, before everything else", bounds=(1, None), source="ours: converges")
+    length: int = param(32, "samples per clip", bounds=(4, None), source="ours")
+    n_trimmed: int = param(
+        8, "clips drawn per class and step", symbol="N_T", search=(2, 32), log=True, bounds=(1, None), source="ours"
+    )
+    kernel: Literal["multi5", "single"] = param(
+        "multi5", "five Gaussian kernels around the mean distance, or one", symbol="kappa",
+        choices=("multi5", "single"), source="Eq. (3); jindongwang/transferlearning:code/distance/mmd_pytorch.py",
+    )  # fmt: skip
+    scope: Literal["class", "batch"] = param(
+        "class", "clips against videos of the same class, or of the whole batch", source="III-D"
+    )
+    init_from_trimmed: bool = param(True, "the classifier starts from what it learnt on the clips", source="ours")
+
+    def sampling(self) -> Sampling:
+        """How clips become inputs."""
+        return Sampling("sparse", "uniform", self.length)
+
+
+@dataclass(frozen=True)
 class Brm:
     """Boundary regression module."""
 
@@ -120,6 +147,15 @@ class Loss:
         10.0,
         "of the OIC loss",
         symbol="alpha",
+        search=(0.1, 50.0),
+        log=True,
+        bounds=(0.0, None),
+        source="Eq. (4), IV-A",
+    )
+    beta: float = param(
+        10.0,
+        "of the knowledge transfer loss",
+        symbol="beta",
         search=(0.1, 50.0),
         log=True,
         bounds=(0.0, None),
@@ -213,7 +249,7 @@ class Post:
 
 @dataclass(frozen=True)
 class Config:
-    """KT-MGFN without knowledge transfer (the paper's MGFN)."""
+    """KT-MGFN; without knowledge transfer it is the paper's MGFN."""
 
     key: ClassVar[str] = "kt_mgfn"
     paper: ClassVar[str] = "kt_mgfn"
@@ -225,6 +261,7 @@ class Config:
     base: Base = Base()
     mdcm: Mdcm = Mdcm()
     ccm: Ccm = Ccm()
+    ktm: Ktm = Ktm()
     brm: Brm = Brm()
     loss: Loss = Loss()
     optim: Optim = Optim()
@@ -246,6 +283,15 @@ class Config:
         if self.train.mode == "stagewise" and not self.brm.enabled:
             raise ValueError("train.mode: stagewise trains only the boundary regression, but brm.enabled is false")
 
+    def check_data(self, dataset: Any, data_root: Path) -> None:
+        """Knowledge transfer needs trimmed clips.
+
+        Raises:
+            ValueError: the data set has none.
+        """
+        if self.ktm.enabled:
+            require_trimmed("kt_mgfn", "set detector.ktm.enabled: false, or build it with clips", dataset, data_root)
+
     @property
     def batch_size(self) -> int:
         """Videos per step."""
@@ -256,26 +302,27 @@ class Config:
         return Sampling(self.data.train_sampling, self.data.test_sampling, self.data.length)
 
     def phases(self) -> tuple[Phase, ...]:
-        """IV-A: classifiers first, then everything (or the regression alone, stage-wise)."""
+        """IV-A: trimmed clips, then the classifiers, then everything (or the regression alone, stage-wise)."""
         class_only = {"class": self.loss.class_weight}
-        second = dict(class_only)
+        first = class_only | ({"kt": self.loss.beta} if self.ktm.enabled else {})
+        second = first | ({"oic": self.loss.alpha} if self.brm.enabled else {})
         frozen: tuple[str, ...] = ()
-        if self.brm.enabled:
-            second["oic"] = self.loss.alpha
         if self.train.mode == "stagewise":
             second, frozen = {"oic": self.loss.alpha}, ("stages.",)
-        decay = 2 * self.optim.l2_lambda
-        first_frozen = ("regressor.",) if self.brm.enabled else ()
-        return (
-            Phase(
-                "classify", self.optim.epochs1, self.optim.lr1, class_only,
-                weight_decay=decay, frozen=first_frozen, grad_clip_norm=self.optim.grad_clip,
-            ),
-            Phase(
-                "joint" if self.train.mode == "end2end" else "regress", self.optim.epochs2, self.optim.lr2, second,
-                weight_decay=decay, frozen=frozen, grad_clip_norm=self.optim.grad_clip,
-            ),
+        shared: dict[str, Any] = {
+            "weight_decay": 2 * self.optim.l2_lambda, "grad_clip_norm": self.optim.grad_clip,
+        }  # fmt: skip
+        no_regression = ("regressor.",) if self.brm.enabled else ()
+        trimmed = Phase(
+            "trimmed", self.ktm.epochs, self.optim.lr1, class_only,
+            frozen=no_regression, split="trimmed", sampling=self.ktm.sampling(), **shared,
         )  # fmt: skip
+        last = "joint" if self.train.mode == "end2end" else "regress"
+        return (
+            *([trimmed] if self.ktm.enabled else []),
+            Phase("classify", self.optim.epochs1, self.optim.lr1, first, frozen=no_regression, **shared),
+            Phase(last, self.optim.epochs2, self.optim.lr2, second, frozen=frozen, **shared),
+        )
 
     def build(self, *, feat_dim: int, num_classes: int) -> Any:
         """The module."""
@@ -293,6 +340,7 @@ class Config:
             cas_norm=self.cas_norm,
             branch_reduction=self.loss.branch_reduction,
             regression=self.brm if self.brm.enabled else None,
+            transfer=self.ktm if self.ktm.enabled else None,
             theta_nms=self.post.theta_nms,
             epsilon=self.post.epsilon,
         )

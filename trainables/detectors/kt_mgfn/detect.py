@@ -56,8 +56,8 @@ def detect_segments(raw: Sequence[RawOutput], config: Config) -> Detections:
         scored.video * (int(scored.label.max()) + 1 if len(scored.label) else 1) + scored.label,
         decay="truncated_gaussian",
         tiou_threshold=config.post.theta_nms,
-        epsilon=config.post.epsilon,
-        max_picks=config.post.top,
+        sigma=config.post.epsilon,
+        max_num=config.post.top,
     )
     return _to_seconds(ids, raw, scored.video[kept], scored.label[kept], score, scored.ends[kept], config.post.top)
 

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainables.contracts import Inputs
 from trainables.detections import Detections
-from trainables.detectors.kt_mgfn.config import Brm, Config
+from trainables.detectors.kt_mgfn.config import Brm, Config, Ktm
 from trainables.detectors.kt_mgfn.detect import detect_segments
 from trainables.detectors.kt_mgfn.regressor import BoundaryRegressor
 from trainables.detectors.kt_mgfn.selection import clipped_segments, select
@@ -17,6 +18,7 @@ from trainables.layers.cas import CasNorm, erased_positions, normalise_cas
 from trainables.layers.dilated import Classified, DilatedClassifier
 from trainables.layers.nms import Decay, suppress
 from trainables.losses.oic import oic_loss
+from trainables.losses.transfer import TransferLoss
 from trainables.records import Batch, Outputs, RawOutput, SegmentView
 
 
@@ -37,6 +39,7 @@ class KtMgfn(nn.Module):
         cas_norm: how the CAS comes to [0, 1].
         branch_reduction: of the classification loss over branches.
         regression: settings of the boundary regression, None = there is none.
+        transfer: settings of the knowledge transfer, None = there is none.
         theta_nms: tIoU of the suppression of training segments.
         epsilon: its decay, for ``train_nms = soft_weight``.
     """
@@ -57,6 +60,7 @@ class KtMgfn(nn.Module):
         cas_norm: CasNorm,
         branch_reduction: str,
         regression: Brm | None,
+        transfer: Ktm | None,
         theta_nms: float,
         epsilon: float,
     ) -> None:
@@ -82,6 +86,10 @@ class KtMgfn(nn.Module):
             self.regressor = BoundaryRegressor(
                 feat_dim=feat_dim, width=regression.width, num_anchors=len(regression.anchors)
             )
+        self.transfer, self._clips = None, None
+        if transfer is not None:
+            self._init_from_trimmed, self._clips = transfer.init_from_trimmed, transfer.sampling()
+            self.transfer = TransferLoss(num_trimmed=transfer.n_trimmed, kernel=transfer.kernel, scope=transfer.scope)
 
     def forward(self, batch: Batch) -> Outputs:
         """Class evidence of both kinds, and offsets of every anchor."""
@@ -93,7 +101,7 @@ class KtMgfn(nn.Module):
         logits = torch.stack([r.logits for r in results])  # (S, N, B, K)
         video_logits = logits.mean(dim=(0, 1))
         raw = {"cas": cas_probs.detach(), "class_probs": torch.sigmoid(video_logits.detach())}
-        terms = {"logits": logits, "cas": cas_probs}
+        terms = {"logits": logits, "cas": cas_probs, "pooled": _pooled(results)}
         view = None
         if self._regression is not None:
             offsets = self.regressor(feats, valid)
@@ -160,7 +168,7 @@ class KtMgfn(nn.Module):
             decay: Decay = "hard" if settings.train_nms == "hard" else "truncated_gaussian"
             scores = 1.0 - found.oic
             order, final = suppress(
-                found.ends, scores, found.sequence, decay=decay, tiou_threshold=self._theta_nms, epsilon=self._epsilon
+                found.ends, scores, found.sequence, decay=decay, tiou_threshold=self._theta_nms, sigma=self._epsilon
             )
             weight = final / scores[order]
         row = found.sequence[order]
@@ -172,12 +180,14 @@ class KtMgfn(nn.Module):
         )
 
     def losses(self, outputs: Outputs, batch: Batch, active: Collection[str]) -> Mapping[str, Tensor]:
-        """``class``: binary cross-entropy, Eq. (1) with the negative classes; ``oic``: Eq. (2), corrected.
+        """``class``: Eq. (1) with the negative classes; ``oic``: Eq. (2), corrected; ``kt``: Eq. (3).
 
         Raises:
             ValueError: a name that this configuration does not have.
         """
-        known = {"class": self._class_loss} | ({"oic": self._oic_loss} if self._regression is not None else {})
+        known = {"class": self._class_loss}
+        known |= {"oic": self._oic_loss} if self._regression is not None else {}
+        known |= {"kt": self._transfer_loss} if self.transfer is not None else {}
         unknown = sorted(set(active) - known.keys())
         if unknown:
             raise ValueError(f"no loss {', '.join(unknown)}; this configuration has {', '.join(known)}")
@@ -213,6 +223,42 @@ class KtMgfn(nn.Module):
             per_video = per_video / counts
         return per_video.mean()
 
+    def _transfer_loss(self, outputs: Outputs, batch: Batch) -> Tensor:
+        if self.transfer is None or batch.video_labels is None:
+            raise ValueError("the knowledge transfer loss needs a bank of trimmed clips and video labels")
+        value: Tensor = self.transfer(outputs.terms["pooled"], batch.video_labels)
+        return value
+
+    @torch.no_grad()
+    def begin_phase(self, name: str, inputs: Inputs) -> None:
+        """Before the classifiers meet untrimmed videos: keep what they learnt of the clips, and start anew if told so.
+
+        Args:
+            name: of the phase that begins.
+            inputs: all inputs of a split.
+        """
+        if name != "classify" or self.transfer is None or self._clips is None:
+            return
+        was_training = self.training
+        self.eval()
+        pooled, labels = [], []
+        for batch in inputs("trimmed", self._clips):
+            if batch.video_labels is None:
+                raise ValueError("knowledge transfer needs the labels of the trimmed clips; the batch has none")
+            pooled.append(self(batch).terms["pooled"])
+            labels.append(batch.video_labels)
+        self.transfer.fill(torch.cat(pooled), torch.cat(labels))
+        self.train(was_training)
+        if not self._init_from_trimmed:
+            for module in self.stages.modules():
+                if isinstance(module, nn.Conv1d | nn.Linear):
+                    module.reset_parameters()
+
     def detect(self, raw: Sequence[RawOutput], config: Config | Any) -> Detections:
         """Detections of whole videos (III-F)."""
         return detect_segments(raw, config)
+
+
+def _pooled(results: Sequence[Classified]) -> Tensor:
+    """(B, P, W) pooled features of all stages and branches."""
+    return torch.cat([result.pooled for result in results]).transpose(0, 1)

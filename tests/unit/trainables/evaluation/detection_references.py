@@ -142,6 +142,61 @@ def thumos14_ap(truth: Truth, found: Found, threshold: float, ambiguous: Truth) 
     return total / num_gt
 
 
+def wtalc_ap(truth: Truth, found: Found, threshold: float, ambiguous: Truth) -> float:
+    """Plain AP on sets of whole snippets; every detection takes the first free instance that reaches the threshold.
+
+    Copies of one detection stand at one rank, as above.
+    """
+
+    def snippets(segment: Segment) -> set[int]:
+        return set(range(round(segment[0] * 25 / 16), round(segment[1] * 25 / 16)))
+
+    num_gt = sum(map(len, truth.values()))
+    free = {video: [snippets(s) for s in segments] for video, segments in truth.items()}
+    tp, rank, pending, total, last = 0, 0, 0, 0.0, None
+    of_video: dict[str, list[int]] = {}
+    for number, d in enumerate(found):
+        of_video.setdefault(d[0], []).append(number)
+    kept = [
+        (d, (d[0].split("#")[0], of_video[d[0]].index(number)))
+        for number, d in enumerate(found)
+        if not any(snippets(a) & snippets(d[1:3]) for a in ambiguous.get(d[0], []))
+    ]
+    for (video, start, end, _), identity in sorted(kept, key=lambda d: -d[0][3]):
+        if identity != last:
+            total += pending * tp / rank if rank else 0.0
+            pending, last = 0, identity
+        rank += 1
+        own = snippets((start, end))
+        for i, other in enumerate(free.get(video, [])):
+            if own | other and len(own & other) / len(own | other) >= threshold:
+                del free[video][i]
+                tp += 1
+                pending += 1
+                break
+    return (total + (pending * tp / rank if rank else 0.0)) / num_gt
+
+
+def distinct(truth: Truth) -> Truth:
+    """Without instances within a millisecond of an earlier kept one."""
+    kept: Truth = {}
+    for video, segments in truth.items():
+        own = kept.setdefault(video, [])
+        for s in segments:
+            if not any(abs(s[0] - o[0]) <= 1e-3 and abs(s[1] - o[1]) <= 1e-3 for o in own):
+                own.append(s)
+    return kept
+
+
+def recall_at(truth: Truth, found: Found, multiple: int, threshold: float) -> float:
+    """Share of instances that one of the best ``multiple * n`` detections of their video reaches."""
+    hits = 0
+    for video, segments in truth.items():
+        best = sorted((d for d in found if d[0] == video), key=lambda d: -d[3])[: multiple * len(segments)]
+        hits += sum(any(tiou(s, d[1:3]) >= threshold for d in best) for s in segments)
+    return hits / sum(map(len, truth.values()))
+
+
 def mean_ap(case: Case, protocol: str, threshold: float) -> float:
     """Mean over the classes with ground truth."""
     values = []
@@ -149,11 +204,16 @@ def mean_ap(case: Case, protocol: str, threshold: float) -> float:
         truth, found = case.of_class(label)
         if not truth:
             continue
-        if protocol == "activitynet":
-            values.append(activitynet_ap(truth, found, threshold))
+        ambiguous: Truth = {}
+        for video, start, end in case.ambiguous:
+            ambiguous.setdefault(video, []).append((start, end))
+        if protocol in ("activitynet", "afsd"):
+            annotated = {row[0] for row in case.gt} if protocol == "afsd" else set(case.videos)
+            values.append(activitynet_ap(truth, [d for d in found if d[0] in annotated], threshold))
+        elif protocol == "opentad":
+            values.append(activitynet_ap(distinct(truth), found, threshold))
+        elif protocol == "wtalc":
+            values.append(wtalc_ap(truth, found, threshold, ambiguous))
         else:
-            ambiguous: Truth = {}
-            for video, start, end in case.ambiguous:
-                ambiguous.setdefault(video, []).append((start, end))
             values.append(thumos14_ap(truth, found, threshold, ambiguous))
     return sum(values) / len(values)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from detection_references import Case, mean_ap
+from detection_references import Case, distinct, mean_ap, recall_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainables.evaluation.detection_map import DetectionMap
-from trainables.evaluation.protocols import ActivityNet, Thumos14Official
+from trainables.evaluation.protocols import ActivityNet, Afsd, OpenTad, Thumos14Official, Wtalc
 
-BOTH = (ActivityNet, Thumos14Official)
+ALL = (ActivityNet, Thumos14Official, Afsd, OpenTad, Wtalc)
 THRESHOLDS = (0.1, 0.3, 0.5, 0.75)
-each_protocol = pytest.mark.parametrize("protocol", [p(THRESHOLDS) for p in BOTH], ids=lambda p: p.key)
+each_protocol = pytest.mark.parametrize("protocol", [p(THRESHOLDS) for p in ALL], ids=lambda p: p.key)
 
 
 @st.composite
@@ -57,15 +57,30 @@ def test_weights_equal_repeated_videos(protocol: DetectionMap, case: Case, data:
     weights = data.draw(st.lists(st.integers(0, 3), min_size=len(case.videos), max_size=len(case.videos)))
     repeated = case.repeated(weights)
     matches = protocol.match(*case.arrays())
+    own = [w for v, w in zip(case.videos, weights, strict=True) if v in matches.video_ids]
     if not repeated.gt:
         with pytest.raises(ValueError, match="there is nothing to score"):
-            protocol.score(matches, weights)
+            protocol.score(matches, own)
         return
-    scores = protocol.score(matches, weights)
+    scores = protocol.score(matches, own)
     assert list(scores.values()) == pytest.approx(_expected(repeated, protocol), abs=1e-9)
     if protocol.rule == "interpolated":  # a run of copies ends at its best precision: ranks need no convention
         again = protocol.score(protocol.match(*repeated.arrays()))
         assert scores == pytest.approx(again, abs=1e-9)
+
+
+@settings(max_examples=300, deadline=None)
+@given(case=cases())
+def test_recall_of_the_best_detections_equals_the_textbook(case: Case) -> None:
+    protocol = OpenTad(THRESHOLDS)
+    extras = protocol.extras(*case.arrays())
+    assert list(extras)[:2] == ["recall_1x_tiou_0.10", "recall_1x_tiou_0.30"]
+    by_class = [case.of_class(label) for label in range(case.num_classes)]
+    for multiple in (1, 5):
+        for threshold in THRESHOLDS:
+            recalls = [recall_at(distinct(t), found, multiple, threshold) for t, found in by_class if t]
+            expected = sum(recalls) / len(recalls)
+            assert extras[f"recall_{multiple}x_tiou_{threshold:.2f}"] == pytest.approx(expected, abs=1e-9)
 
 
 def _random(seed: int, num_videos: int = 24, num_classes: int = 3) -> Case:

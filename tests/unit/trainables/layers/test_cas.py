@@ -86,7 +86,7 @@ def test_where_a_dilated_branch_looks(dilation: int, ones: list[int]) -> None:
     torch.nn.init.ones_(branch.head.weight)
     impulse = torch.zeros(1, 1, 9)
     impulse[0, 0, 4] = 1.0
-    _, cas = branch(impulse, torch.ones(1, 9, dtype=torch.bool))
+    _, cas, _ = branch(impulse, torch.ones(1, 9, dtype=torch.bool))
     assert torch.nonzero(cas[0, 0])[:, 0].tolist() == ones
 
 
@@ -95,7 +95,7 @@ def test_the_mean_of_the_map_is_the_logit() -> None:
     branch = DilatedBranch(width=4, num_classes=3, dilation=2).double()
     valid = torch.ones(2, 10, dtype=torch.bool)
     valid[1, 6:] = False
-    logits, cas = branch(torch.randn(2, 4, 10, dtype=torch.float64), valid)
+    logits, cas, _ = branch(torch.randn(2, 4, 10, dtype=torch.float64), valid)
     mean = torch.stack([cas[0].mean(dim=1), cas[1, :, :6].mean(dim=1)]) + branch.head.bias
     assert torch.allclose(mean, logits)
 

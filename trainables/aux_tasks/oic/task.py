@@ -1,0 +1,97 @@
+"""The module of the task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainables.contracts import TaskBase
+from trainables.detections import Detections
+from trainables.layers.cas import normalise_cas
+from trainables.losses.oic import clip_straight_through, oic_loss
+from trainables.records import Batch, Outputs, RawOutput
+from trainables.segments import seconds_to_grid
+
+#: Name under which the sequences are stored for inference.
+_CAS = "oic_cas"
+
+
+class Oic(TaskBase):
+    """Inner and outer contrast of the host's segments on its class activation sequence.
+
+    Args:
+        gamma: rim as a share of the length.
+        outer_min: least rim on each side, samples.
+        top: best segments of each input that take part.
+        grad_to_cas: the gradient also reaches the sequence.
+        eta: power of the factor at inference.
+    """
+
+    def __init__(self, *, gamma: float, outer_min: float, top: int, grad_to_cas: bool, eta: float) -> None:
+        super().__init__()
+        self._gamma, self._outer_min, self._top = gamma, outer_min, top
+        self._grad_to_cas, self._eta = grad_to_cas, eta
+
+    def losses(self, outputs: Outputs, batch: Batch) -> Mapping[str, Tensor]:
+        """``oic_task``: mean over the segments of L_OIC + 1, in [0, 2]; 0 where the host offers none.
+
+        Raises:
+            ValueError: the host has no sequence, or segments without gradient, whose loss would be a constant.
+        """
+        view, cas = outputs.segments, outputs.cas_logits
+        if cas is None or view is None:
+            raise ValueError("oic needs the host's segments with gradient and its cas_logits")
+        if not len(view.labels):
+            return {"oic_task": cas.sum() * 0.0}
+        if not view.ends_grid.requires_grad:
+            raise ValueError("oic needs segments whose ends carry gradient; the host has detached them")
+        probs = normalise_cas(cas if self._grad_to_cas else cas.detach(), outputs.valid_mask)
+        rows = best_of_each(view.input_index, view.scores, self._top)
+        video, label = view.input_index[rows], view.labels[rows]
+        length = outputs.valid_mask.sum(dim=1)[video].to(view.ends_grid.dtype)[:, None]
+        ends = clip_straight_through(view.ends_grid[rows] / length, 0.0, 1.0) * length
+        values = oic_loss(probs[video, label], ends[:, :1], ends[:, 1:], gamma=self._gamma, outer_min=self._outer_min)
+        return {"oic_task": (values + 1.0).mean()}
+
+    def raw(self, outputs: Outputs) -> Mapping[str, Tensor]:
+        """The normalised sequence, for the factor at inference."""
+        if self._eta == 0 or outputs.cas_logits is None:
+            return {}
+        return {_CAS: normalise_cas(outputs.cas_logits, outputs.valid_mask)}
+
+    def rescore(self, detections: Detections, raw: Sequence[RawOutput]) -> Detections:
+        """Every confidence times (1 - L_OIC) ** eta on the sequence of its class; of windows, the one it lies in best.
+
+        A detection that no input covers keeps its confidence.
+        """
+        if self._eta == 0 or not len(detections.scores):
+            return detections
+        factor, covered = np.ones(len(detections.scores)), np.zeros(len(detections.scores))
+        index = {video_id: i for i, video_id in enumerate(detections.video_ids)}
+        for one in raw:
+            rows = np.flatnonzero(detections.video == index.get(one.video_id, -1))
+            ends = seconds_to_grid(
+                detections.segments_s[rows], start_s=one.start_s, seconds_per_sample=one.seconds_per_sample
+            )
+            inside = np.clip(ends, 0, one.num_samples)
+            share = (inside[:, 1] - inside[:, 0]) / np.maximum(ends[:, 1] - ends[:, 0], 1e-9)
+            better = share > covered[rows]
+            rows, own = rows[better], torch.from_numpy(inside[better])
+            cas = one.tensors[_CAS][:, : one.num_samples].double()[torch.from_numpy(detections.labels[rows])]
+            loss = oic_loss(cas, own[:, :1], own[:, 1:], gamma=self._gamma, outer_min=self._outer_min)[:, 0]
+            factor[rows], covered[rows] = (1.0 - loss.numpy()) ** self._eta, share[better]
+        return replace(detections, scores=detections.scores * factor)
+
+
+def best_of_each(group: Tensor, scores: Tensor, number: int) -> Tensor:
+    """Rows of the ``number`` highest scores of every group; of equal scores the earlier."""
+    order = torch.argsort(scores, descending=True, stable=True)
+    order = order[torch.argsort(group[order], stable=True)]
+    counts = torch.bincount(group)
+    first = torch.cumsum(counts, 0) - counts
+    rank = torch.arange(len(order), device=group.device) - first[group[order]]
+    return order[rank < number]

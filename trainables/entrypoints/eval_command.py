@@ -1,0 +1,131 @@
+"""``tadtune eval``: score anybody's file of predictions. Needs neither Ray nor a study; heavy imports wait."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from trainables.detections import GroundTruth
+
+
+def evaluate(
+    predictions: Annotated[
+        Path, typer.Argument(help="ActivityNet result JSON (.json), THUMOS'14 text (.txt) or Parquet (.parquet).")
+    ],
+    truth: Annotated[
+        Path,
+        typer.Option(help="Annotations in any format that `tadtune data inspect` reads, or the folder of a store."),
+    ],
+    protocol: Annotated[
+        str, typer.Option(help="Evaluation protocol; `tadtune list protocols` names them.")
+    ] = "activitynet",
+    subset: Annotated[
+        str | None,
+        typer.Option(help="Subset of the annotations, split of a store; default: the only one."),
+    ] = None,
+    tiou: Annotated[
+        str | None, typer.Option(help="tIoU thresholds: 0.5, 0.3,0.5,0.7 or 0.3:0.7:0.1. Default: the protocol's.")
+    ] = None,
+    truth_format: Annotated[str, typer.Option(help="Format of the annotations.")] = "auto",
+    exclude: Annotated[
+        Path | None, typer.Option(help="Video ids to leave out of both sides: a JSON list, or one id a line.")
+    ] = None,
+    on_unknown_label: Annotated[
+        str | None, typer.Option(help="Labels that the annotations lack: error or drop.", show_default="the protocol's")
+    ] = None,
+    on_unknown_video: Annotated[
+        str | None,
+        typer.Option(
+            help="Videos that the subset lacks: error, drop or count (as misses).", show_default="the protocol's"
+        ),
+    ] = None,
+    on_reversed_segment: Annotated[
+        str | None,
+        typer.Option(help="Segments that end before they start: error, miss or swap.", show_default="the protocol's"),
+    ] = None,
+    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples of the videos for 95 % intervals.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the resamples.")] = 0,
+    diagnose: Annotated[
+        bool, typer.Option("--diagnose", help="Also say what the errors are and which instances suffer (DETAD).")
+    ] = False,
+    buckets: Annotated[
+        str, typer.Option(help="Ranges of length, coverage, instances: activitynet, thumos14 or quantiles.")
+    ] = "activitynet",
+    characteristics: Annotated[
+        Path | None, typer.Option(help="DETAD's JSON of further characteristics of the instances.")
+    ] = None,
+    json_out: Annotated[Path | None, typer.Option("--json", help="Write the scores as JSON.")] = None,
+    csv_out: Annotated[Path | None, typer.Option("--csv", help="Write per-class AP as CSV.")] = None,
+    html_out: Annotated[Path | None, typer.Option("--html", help="Write a page with all tables.")] = None,
+) -> None:
+    """Score a file of predictions: per-threshold and per-class tables, and what was counted on the way."""
+    from trainables.entrypoints.eval_diagnosis import diagnose_file
+    from trainables.entrypoints.eval_options import make_protocol, parse_grid, read_ids
+    from trainables.entrypoints.eval_output import print_scorecard, write_csv, write_html, write_json
+    from trainables.evaluation.results import read_detections
+    from trainables.evaluation.scorecard import score_predictions
+
+    try:
+        for out in (json_out, csv_out, html_out):
+            if out is not None and not out.absolute().parent.is_dir():
+                raise ValueError(f"{out}: the folder does not exist")
+        rules = make_protocol(
+            protocol,
+            tiou_thresholds=parse_grid(tiou) if tiou else None,
+            exclude_videos=read_ids(exclude) if exclude else None,
+            on_unknown_label=on_unknown_label,
+            on_unknown_video=on_unknown_video,
+            on_reversed_segment=on_reversed_segment,
+        )
+        annotated, durations_s = _read_truth(truth, truth_format, subset)
+        found = read_detections(
+            predictions,
+            annotated.class_names,
+            on_unknown_label="error" if rules.on_unknown_label == "error" else "mark",
+            on_reversed_segment="error" if rules.on_reversed_segment == "error" else "keep",
+        )
+        if not len(found.scores):
+            raise ValueError(f"{predictions}: holds no detection; there is nothing to score")
+        card = score_predictions(rules, found, annotated, num_resamples=bootstrap, seed=seed)
+        diagnosis = None
+        if diagnose:
+            diagnosis = diagnose_file(
+                found,
+                annotated,
+                durations_s,
+                rules,
+                buckets=buckets,
+                characteristics=characteristics,
+            )
+        source = {"predictions": predictions.name, "truth": truth.name, "subset": subset or "all"}
+        for write, out in ((write_json, json_out), (write_csv, csv_out), (write_html, html_out)):
+            if out is not None:
+                write(out, card, source, diagnosis)
+    except (ValueError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+    print_scorecard(card, source, diagnosis)
+
+
+def _read_truth(path: Path, truth_format: str, subset: str | None) -> tuple[GroundTruth, Mapping[str, float]]:
+    """Ground truth of one subset, from annotations or from a store, and the durations that are known."""
+    if (path / "manifest.json").is_file():
+        from trainables.data.dataset import FeatureDataset
+
+        if subset is None:
+            raise ValueError(f"{path} is a store; name its split with --subset train, select or test")
+        store = FeatureDataset(path)
+        return store.ground_truth(subset), store.durations_s()
+    from trainables.data.readers import read_annotations
+
+    annotations = read_annotations(path, format=truth_format)
+    if subset is not None:
+        annotations = annotations.of_subset(subset)
+    elif len(annotations.subsets) > 1:
+        raise ValueError(f"{path} has several subsets; choose one with --subset: {', '.join(annotations.subsets)}")
+    durations_s = {v.video_id: v.duration_s for v in annotations.videos if v.duration_s is not None}
+    return annotations.ground_truth(), durations_s

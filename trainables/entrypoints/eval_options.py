@@ -1,0 +1,86 @@
+"""What a user types after ``tadtune eval``, made into a protocol."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import fields, replace
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from trainables.evaluation.detection_map import ACTIVITYNET_GRID
+
+#: Where protocols are found, ours and those of other packages.
+GROUP = "tadtune.protocols"
+
+
+def make_protocol(name: str, **settings: Any) -> Any:
+    """A protocol by name with some of its fields set.
+
+    Args:
+        name: an entry point of :data:`GROUP`.
+        settings: field -> value; None leaves the protocol's own.
+
+    Raises:
+        ValueError: no such protocol, or one without such a field.
+    """
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    if name not in points:
+        near = difflib.get_close_matches(name, points, n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise ValueError(f"protocol '{name}' is none of {', '.join(sorted(points))}{hint}")
+    protocol = points[name].load()()
+    given = {field: value for field, value in settings.items() if value is not None}
+    known = {f.name for f in fields(protocol)}
+    for field in given:
+        if field not in known:
+            raise ValueError(f"protocol '{name}' has no {field}; its settings are {', '.join(sorted(known)) or 'none'}")
+    return replace(protocol, **given)
+
+
+def parse_grid(text: str) -> tuple[float, ...]:
+    """Thresholds from ``0.5``, ``0.3,0.5,0.7`` or ``0.3:0.7:0.1`` (first, last, step; the last one is included).
+
+    Values are the decimal numbers one reads, but for ActivityNet's grid 0.5:0.95:0.05, which is the official one bit
+    for bit.
+
+    Raises:
+        ValueError: another form, or a step that does not lead from the first to the last.
+    """
+    complaint = f"tiou: '{text}' is neither 0.5 nor 0.3,0.5,0.7 nor 0.3:0.7:0.1 (first:last:step)"
+    try:
+        if ":" not in text:
+            return tuple(float(part) for part in text.split(","))
+        first, last, step = (float(part) for part in text.split(":"))
+    except ValueError as error:
+        raise ValueError(complaint) from error
+    if not 0 < step < float("inf") or not first <= last < float("inf"):
+        raise ValueError(complaint)
+    number = round((last - first) / step)
+    if abs(first + number * step - last) > 1e-6:
+        raise ValueError(f"tiou: '{text}': steps of {step} from {first} do not end at {last}")
+    grid = tuple(round(first + k * step, 10) for k in range(number + 1))
+    official = tuple(round(t, 10) for t in ACTIVITYNET_GRID)
+    return ACTIVITYNET_GRID if grid == official else grid
+
+
+def read_ids(path: Path) -> tuple[str, ...]:
+    """Video ids from a JSON list or from a text file with one a line.
+
+    Raises:
+        ValueError: neither, or no id at all.
+    """
+    text = path.read_text(encoding="utf-8")
+    if text.lstrip()[:1] in ("[", "{"):
+        try:
+            ids = json.loads(text)
+        except ValueError as error:
+            raise ValueError(f"{path}: not JSON ({error})") from error
+        if not isinstance(ids, list) or not all(isinstance(item, str) for item in ids):
+            raise ValueError(f"{path}: expected a JSON list of video ids, or a text file with one id a line")
+    else:
+        ids = text.split()
+    if not ids:
+        raise ValueError(f"{path}: holds no video id")
+    return tuple(ids)
