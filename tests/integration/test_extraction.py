@@ -82,11 +82,12 @@ def test_killed_half_way_and_resumed_gives_the_same_bytes(
     ids = [Path(name).stem for name in CLIPS] + ["broken", "never_seen"]
     entries = [{"segment": [0.5, 1.5 + i], "label": f"class {i % 2}"} for i in range(len(ids))]
     subsets = ["training", "validation"]
-    database = {v: {"subset": subsets[i % 2], "annotations": [entries[i]]} for i, v in enumerate(ids)}
+    database = {v: {"subset": subsets[i % 2], "duration": 9, "annotations": [entries[i]]} for i, v in enumerate(ids)}
     annotations.write_text(json.dumps({"database": database}))
 
     interrupted = tmp_path / "interrupted"
-    command = _command(videos, interrupted, "--annotations", str(annotations), "--select-share", "0.4")
+    labelled = ["--annotations", str(annotations), "--train", "training", "--test", "validation", "--select", "1"]
+    command = _command(videos, interrupted, *labelled)
     process = _start(command)
     try:
         wait_until(lambda: len(list((interrupted / "features").glob("*.arrow"))) >= 1, 60)
@@ -111,6 +112,7 @@ def test_killed_half_way_and_resumed_gives_the_same_bytes(
     assert "broken.mp4: cannot be opened" in output
     assert "  cut: " in output
     assert "5 of 7 annotated videos; 1 videos have no annotation" in output
+    assert "  left out: never_seen: no features" in output
     for name, time_ns in done.items():
         assert (interrupted / "features" / name).stat().st_mtime_ns == time_ns, "done once is done"
 
@@ -121,16 +123,16 @@ def test_killed_half_way_and_resumed_gives_the_same_bytes(
 
     app = _app(extract)
     whole = tmp_path / "whole"
-    result = CliRunner().invoke(app, _command(videos, whole, *command[-4:])[3:])
+    result = CliRunner().invoke(app, _command(videos, whole, *labelled)[3:])
     assert result.exit_code == 0, result.output
     assert _files(interrupted) == _files(whole)
     assert {p.split("/")[0] for p in _files(whole)} == {"extraction.json", "features", "store"}
     store = FeatureStore(whole / "store")
     assert store.verify()
-    assert sorted(store.manifest["builder"]["missing"]) == ["broken", "never_seen"]
+    assert store.excluded == {"broken": "no features", "never_seen": "no features"}
 
     # nothing is left to do; with --strict the failures are the exit code
-    strict = CliRunner().invoke(app, _command(videos, whole, *command[-4:], "--strict")[3:])
+    strict = CliRunner().invoke(app, _command(videos, whole, *labelled, "--strict")[3:])
     assert strict.exit_code == 1
     assert "5 are done already" in strict.output
     assert _files(interrupted) == _files(whole)
@@ -239,7 +241,8 @@ def test_folders_of_videos(tmp_path: Path) -> None:
         (["--backbone", "c3d"], "weights: 0 files, c3d takes 1"),
         (["--backbone", "c3d", "--weights", "none.pt"], "none.pt: no such file of weights"),
         (["--backbone", "c3d", "--random-weights", "0", "--device", "tpu"], "device: 'tpu' is none of cpu, cuda"),
-        (["--backbone", "c3d", "--random-weights", "0", "--annotations", "a.json"], "a.json: no such annotation file"),
+        (["--backbone", "c3d", "--random-weights", "0", "--annotations", "a.json"], "name the subsets with --train"),
+        (["--backbone", "c3d", "--random-weights", "0", "--annotations", "a.json", "--train", "training"], "a.json"),
     ],
 )
 def test_wrong_options_end_it_before_work_starts(tmp_path: Path, options: list[str], complaint: str) -> None:

@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from trainables.backbones.extractor import ExtractionSettings
+    from trainables.data.annotations import AnnotationSet
     from trainables.entrypoints.extraction import Resources, VideoResult
 
 
@@ -36,10 +37,15 @@ def extract(
     gpus: Annotated[float | None, typer.Option(min=0, help="GPUs of a process; 1 with --device cuda.")] = None,
     address: Annotated[str | None, typer.Option(help="Of a Ray cluster; else RAY_ADDRESS, else a local one.")] = None,
     annotations: Annotated[
-        Path | None, typer.Option(help="ActivityNet JSON; with it the features become a store in OUT/store.")
+        Path | None, typer.Option(help="File or folder; with it the features become a store in OUT/store.")
     ] = None,
-    select_share: Annotated[float, typer.Option(min=0, max=1, help="Part of the training videos for select.")] = 0.2,
-    seed: Annotated[int, typer.Option(min=0, help="Of the cut of select.")] = 0,
+    format: Annotated[str, typer.Option(help="Format of the annotations; auto = recognised by content.")] = "auto",
+    train: Annotated[
+        list[str] | None, typer.Option("--train", help="Subset of the annotations to train on; repeat it.")
+    ] = None,
+    test: Annotated[list[str] | None, typer.Option("--test", help="Subset to score at the end; repeat it.")] = None,
+    select: Annotated[int, typer.Option(min=0, help="Videos cut from the training ones for search.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of that cut.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if any video failed.")] = False,
 ) -> None:
     """Extract features of videos; what was interrupted goes on where it was.
@@ -48,7 +54,7 @@ def extract(
     option or a file is wrong.
     """
     from trainables.backbones.extractor import ExtractionSettings
-    from trainables.entrypoints.extracted_store import assemble_store, read_activitynet
+    from trainables.entrypoints.extracted_store import assemble_store
     from trainables.entrypoints.extraction import Resources, begin, features_folder, find_videos
 
     try:
@@ -65,26 +71,41 @@ def extract(
             batch_size=batch_size,
             device=_device(device),
         )
-        truth = read_activitynet(annotations) if annotations else None
+        truth = _annotated(annotations, format, train, test, select, seed)
         found, others = find_videos(videos)
         extraction = begin(out, settings)
         resources = Resources(workers, cpus, gpus if gpus is not None else float(device == "cuda"), address)
         typer.echo(f"{len(found)} videos in {videos}" + (f", {others} other files are left alone" if others else ""))
         failed = _extract(found, out, settings, extraction, resources)
         if truth and len(failed) < len(found):
-            missing = assemble_store(
-                out / "store", features_folder(out), truth, extraction, select_share=select_share, seed=seed
-            )
-            unlabelled = len(set(found) - set(truth.videos))
+            store = assemble_store(out / "store", features_folder(out), *truth, extraction)
+            unlabelled = len(set(found) - {video.video_id for video in truth[0].videos})
             typer.echo(
-                f"store: {out / 'store'}, {len(truth.videos) - len(missing)} of {len(truth.videos)} annotated videos; "
+                f"store: {store.folder}, {len(store.videos)} of {len(truth[0].videos)} annotated videos; "
                 f"{unlabelled} videos have no annotation"
             )
+            for video_id, reason in store.excluded.items():
+                typer.echo(f"  left out: {video_id}: {reason}")
     except (ValueError, OSError, ModuleNotFoundError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
     if failed and (strict or len(failed) == len(found)):
         raise typer.Exit(1)
+
+
+def _annotated(
+    path: Path | None, format: str, train: Sequence[str] | None, test: Sequence[str] | None, select: int, seed: int
+) -> tuple[AnnotationSet, dict[str, str]] | None:
+    """Annotations and the splits of their videos, None where there is no file."""
+    if path is None:
+        return None
+    from trainables.data.readers import read_annotations
+    from trainables.data.subsets import subset_splits
+
+    if not train and not test:
+        raise ValueError("annotations: name the subsets with --train and --test")
+    read = read_annotations(path, format=format)
+    return read, subset_splits(read, train=train or (), test=test or (), num_select=select, seed=seed)
 
 
 def _device(name: str) -> str:
