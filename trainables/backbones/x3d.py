@@ -20,7 +20,7 @@ _SE_RATIO = 1 / 16
 def round_width(channels: float, factor: float) -> int:
     """Channels times a factor, rounded to a multiple of 8 (half up), at least 8, never below 90 %.
 
-    Source: facebookresearch/SlowFast:slowfast/models/utils.py, ``round_width``.
+    Source: facebookresearch/SlowFast:slowfast/models/operators.py, ``SE._round_width``.
     """
     wanted = channels * factor
     rounded = max(8, int(wanted + 4) // 8 * 8)

@@ -55,8 +55,6 @@ def write_features(folder: Path, video: VideoFeatures) -> None:
         folder: is there.
         video: to write.
     """
-    for leftover in folder.glob(f".{video.video_id}.*.partial"):
-        leftover.unlink(missing_ok=True)
     scratch = folder / f".{video.video_id}.{uuid.uuid4().hex}.partial"
     facts = {k: v for k, v in vars(video).items() if k != "features"}
     metadata = {_METADATA: json.dumps(facts, sort_keys=True).encode()}
@@ -64,12 +62,15 @@ def write_features(folder: Path, video: VideoFeatures) -> None:
     flat = pa.array(video.features.reshape(-1), pa.float32())
     column = pa.FixedSizeListArray.from_arrays(flat, type=schema.field(0).type)
     batch = pa.record_batch([column], schema=schema.with_metadata(metadata))
-    with scratch.open("wb") as sink:
-        with pa.ipc.new_file(sink, batch.schema) as writer:
-            writer.write_batch(batch)
-        sink.flush()
-        os.fsync(sink.fileno())
-    scratch.replace(folder / f"{video.video_id}{SUFFIX}")
+    try:
+        with scratch.open("wb") as sink:
+            with pa.ipc.new_file(sink, batch.schema) as writer:
+                writer.write_batch(batch)
+            sink.flush()
+            os.fsync(sink.fileno())
+        scratch.replace(folder / f"{video.video_id}{SUFFIX}")
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def read_features(path: Path) -> VideoFeatures:

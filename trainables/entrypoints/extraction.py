@@ -103,7 +103,7 @@ def quarantine_of(out: Path) -> Path:
 
 
 def begin(out: Path, settings: ExtractionSettings) -> str:
-    """Check the settings and the weights, and that ``out`` is empty or belongs to the same extraction.
+    """Check the settings and the weights, and that ``out`` is new or belongs to the same extraction; clear it up.
 
     Args:
         out: folder of the job; made if it is not there.
@@ -122,6 +122,9 @@ def begin(out: Path, settings: ExtractionSettings) -> str:
     path = out / _JOB
     if path.exists():
         _check_same(path, identity)
+        for pattern in (".*.partial", ".*.started"):  # of a launch that was killed
+            for leftover in features_folder(out).glob(pattern):
+                leftover.unlink(missing_ok=True)
     else:
         features_folder(out).mkdir(parents=True, exist_ok=True)
         scratch = path.with_name(f".{path.name}.partial")
@@ -166,11 +169,13 @@ def extract_videos(
         _check_room(ray.cluster_resources(), resources)
         DataContext.get_current().enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-        rows = [{"video_id": video_id, "path": str(path)} for video_id, path in videos.items()]
+        # workers run elsewhere: nothing may depend on this process's folder
+        settings = replace(settings, weights=tuple(path.resolve() for path in settings.weights))
+        rows = [{"video_id": video_id, "path": str(path.resolve())} for video_id, path in videos.items()]
         # one block a video: a worker takes the next as soon as it is free
         dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             _Worker,
-            fn_constructor_args=(settings, out, extraction, opener, resources.cpus, uuid.uuid4().hex),
+            fn_constructor_args=(settings, out.resolve(), extraction, opener, resources.cpus, uuid.uuid4().hex),
             batch_size=1,
             compute=ActorPoolStrategy(min_size=1, max_size=min(resources.workers, len(rows))),
             num_cpus=resources.cpus,
@@ -216,7 +221,7 @@ class _Worker:
         else:
             mark.write_text(f"{self._launch} {attempt}")
             result = self._extract(video_id, path)
-        mark.unlink()
+        mark.unlink(missing_ok=True)
         return result
 
     def _extract(self, video_id: str, path: Path) -> VideoResult:
