@@ -1,8 +1,8 @@
-"""CPU seconds of suppression: many videos at once, against a compiled textbook loop that is called for one at a time.
+"""CPU seconds of suppression: many videos at once, beside a compiled textbook loop that is called for one at a time.
 
-Run ``python benchmarks/post_processing.py``; needs g++. Both run in this process on one thread, in single precision, and
-take and give tensors; the baseline (soft_nms_one_video.cpp) is compiled with ``-O3`` first. Times alternate, the best of
-each counts. Results are compared row by row.
+Run ``python benchmarks/post_processing.py``; needs g++. Both run in this process on one thread, in single precision,
+and take and give tensors; the baseline (soft_nms_one_video.cpp) is compiled with ``-O3`` first. Times alternate, the
+best of each counts. Results are compared row by row.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def one_by_one(
     """The baseline over all groups; rows and scores as :func:`suppress` gives them."""
     threshold, slope, sigma = (rule.get(name, 1.0) for name in ("tiou_threshold", "threshold_slope", "sigma"))
     kept, values, first = [], [], 0
-    for segments, scores in zip(given.segments.split(given.sizes), given.scores.split(given.sizes), strict=True):
+    for segments, scores in zip(*(torch.split(t, given.sizes) for t in (given.segments, given.scores)), strict=True):
         rows, final = torch.empty(len(scores), dtype=torch.int32), torch.empty(len(scores))
         num = function(
             segments.data_ptr(), scores.data_ptr(), len(scores), kind, threshold,
@@ -97,14 +97,15 @@ def all_at_once(given: Candidates, rule: dict[str, Any], max_num: int) -> tuple[
 
 def best_times(one: Callable[[], T], other: Callable[[], T], repeats: int) -> tuple[T, T, float, float]:
     """Results and least CPU seconds of two ways, taken in turn."""
-    times: tuple[list[float], list[float]] = ([], [])
-    results = []
-    for k in range(2 * repeats):
+    least = [float("inf"), float("inf")]
+    for _ in range(repeats):
         start = time.process_time()
-        result = (one, other)[k % 2]()
-        times[k % 2].append(time.process_time() - start)
-        results = [*results[-1:], result]
-    return results[0], results[1], min(times[0]), min(times[1])
+        first = one()
+        between = time.process_time()
+        second = other()
+        end = time.process_time()
+        least = [min(least[0], between - start), min(least[1], end - between)]
+    return first, second, least[0], least[1]
 
 
 def num_different(num_rows: int, one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> int:
@@ -150,9 +151,10 @@ def main() -> None:
         ragged = torch.randint(1, 2000, (args.rows // 1000,), generator=generator).tolist()
         measure(function, "1 to 2000", ragged, "gaussian", 100, args.repeats)
         # a video of 800 detections over 20 classes, as unevenly as classes are
-        share = torch.distributions.Dirichlet(torch.full((20,), 0.5)).sample((args.rows // 800,))
-        class_wise = [max(1, round(800 * float(s))) for s in share.flatten()]
+        share = torch.rand(args.rows // 800, 20, generator=generator) ** 3
+        class_wise = (800 * share / share.sum(dim=1, keepdim=True)).ceil().int().flatten().tolist()
         measure(function, "20 classes of 800", class_wise, "gaussian", 200, args.repeats)
+        measure(function, "1000, one video alone", [1000], "gaussian", 100, args.repeats)
 
 
 if __name__ == "__main__":

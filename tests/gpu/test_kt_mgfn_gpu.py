@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from trainables.detectors.kt_mgfn.config import Base, Brm, Config, Data
+from trainables.detectors.kt_mgfn.config import Base, Brm, Config, Data, Ktm
 from trainables.records import Batch, RawOutput
 
 pytestmark = [
@@ -15,7 +15,12 @@ pytestmark = [
 
 
 def test_losses_and_detections_are_those_of_the_cpu() -> None:
-    config = Config(data=Data(length=64), base=Base(width=32, dropout=0.0), brm=Brm(width=16, oic_keep=0.2))
+    config = Config(
+        data=Data(length=64),
+        base=Base(width=32, dropout=0.0),
+        ktm=Ktm(enabled=False),
+        brm=Brm(width=16, oic_keep=0.2),
+    )
     torch.manual_seed(0)
     model = config.build(feat_dim=16, num_classes=4).double()
     batch = Batch(

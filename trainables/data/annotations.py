@@ -85,7 +85,7 @@ class AnnotationSet:
         return replace(self, videos=tuple(video for video in self.videos if video.video_id not in gone))
 
     def ground_truth(self, subset: str | None = None) -> GroundTruth:
-        """Segments for scoring, in the order of the file.
+        """Segments for scoring, in the order of the file and with its times; those without length were left out there.
 
         Args:
             subset: only these videos; None = all.

@@ -42,12 +42,15 @@ class FeatureDataset:
         folder: of the store.
         permute_labels_seed: exchange the annotations of the training videos, and of the trimmed clips (a control whose
             score must be near chance); None = leave them.
+        overfit: select and test are the training videos (a control that says what a model can memorise).
     """
 
-    def __init__(self, folder: Path, *, permute_labels_seed: int | None = None) -> None:
+    def __init__(self, folder: Path, *, permute_labels_seed: int | None = None, overfit: bool = False) -> None:
         self._store = FeatureStore(folder)
         videos = self._store.videos
         self._rows = {split: [i for i, v in enumerate(videos) if v["split"] == split] for split in SPLITS}
+        if overfit:
+            self._rows = dict.fromkeys(SPLITS, self._rows["train"])
         self._annotations = _by_video(videos, self._store.segments)
         if permute_labels_seed is not None:
             durations_s = [v["duration_s"] for v in videos]

@@ -12,7 +12,8 @@ from typing import Any, Literal, get_args
 from trainables.data.annotations import AnnotatedVideo, AnnotationSet
 from trainables.data.feature_files import FeatureFiles, Located, locate, read_features
 from trainables.data.feature_layout import join_streams
-from trainables.data.schema import SPLITS, Features, Video
+from trainables.data.schema import Features, Video
+from trainables.data.splits import Splits
 from trainables.data.store import FeatureStore, write_store
 from trainables.data.timing import SnippetTiming, exact_rate
 
@@ -53,15 +54,13 @@ class ImportSettings:
                 raise ValueError(f"{name}: {getattr(self, name)} must be 0 or more")
 
 
-def import_features(
-    folder: Path, annotations: AnnotationSet, splits: Mapping[str, str], settings: ImportSettings
-) -> FeatureStore:
+def import_features(folder: Path, annotations: AnnotationSet, splits: Splits, settings: ImportSettings) -> FeatureStore:
     """Build a store.
 
     Args:
         folder: of the new store; must not exist.
         annotations: videos, classes and segments.
-        splits: video id -> train, select or test; a video without a split is left out and listed in the store.
+        splits: stored with the data; a video without a split is left out and listed in the store.
         settings: see there.
 
     Returns:
@@ -74,12 +73,14 @@ def import_features(
         ValueError: videos without features, features that cannot be read, are not finite or do not fit the annotation;
             nothing is left behind.
     """
-    plan = _plan(annotations, splits, settings)
+    by_video = splits.by_video()
+    plan = _plan(annotations, by_video, settings)
     cuts: dict[str, int] = {}
     builder = {
         "name": "import",
         "version": 1,
         "annotations": annotations.format,
+        "splits": splits.to_manifest(),
         "faults": [asdict(fault) for fault in annotations.faults],
         "streams": [_describe(stream) for stream in settings.streams],
         "timing": _describe_timing(settings.timing),
@@ -88,7 +89,7 @@ def import_features(
     }
     write_store(
         folder,
-        _videos(plan, splits, settings, cuts),
+        _videos(plan, by_video, settings, cuts),
         annotations.class_names,
         builder,
         offset_snippets=settings.timing.offset_snippets if settings.timing else 0.0,
@@ -116,7 +117,7 @@ def _plan(annotations: AnnotationSet, splits: Mapping[str, str], settings: Impor
     twice = sorted(video_id for video_id, count in Counter(ids).items() if count > 1)
     if twice:
         raise ValueError(f"annotations: video '{twice[0]}' is there {ids.count(twice[0])} times")
-    _check_splits(splits, set(ids))
+    _check_known(splits, set(ids))
     located = [locate(stream, [v for v in ids if v in splits]) for stream in settings.streams]
     excluded = {video_id: "no split" for video_id in ids if video_id not in splits}
     for stream, found in zip(settings.streams, located, strict=True):
@@ -137,10 +138,8 @@ def _plan(annotations: AnnotationSet, splits: Mapping[str, str], settings: Impor
     return _Plan(videos, located, excluded)
 
 
-def _check_splits(splits: Mapping[str, str], known: set[str]) -> None:
-    for video_id, split in splits.items():
-        if split not in SPLITS:
-            raise ValueError(f"splits: '{video_id}' is in '{split}', which is none of {', '.join(SPLITS)}")
+def _check_known(splits: Mapping[str, str], known: set[str]) -> None:
+    for video_id in splits:
         if video_id not in known:
             raise ValueError(f"splits: video '{video_id}' is not in the annotations")
 

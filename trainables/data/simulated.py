@@ -16,6 +16,7 @@ import numpy as np
 from trainables.data.annotations import AnnotatedVideo, AnnotationSet
 from trainables.data.evidence import Action, Directions, Evidence, draw_directions, render, wrong_steps
 from trainables.data.schema import Segment, Video
+from trainables.data.splits import Splits
 from trainables.data.store import FeatureStore, write_store
 from trainables.segments import seconds_to_snippets
 
@@ -49,15 +50,13 @@ class Simulation:
             raise ValueError(f"label_noise: {self.label_noise} must be from 0 to 1")
 
 
-def simulate(
-    folder: Path, annotations: AnnotationSet, splits: Mapping[str, str], simulation: Simulation
-) -> FeatureStore:
+def simulate(folder: Path, annotations: AnnotationSet, splits: Splits, simulation: Simulation) -> FeatureStore:
     """Build a store.
 
     Args:
         folder: of the new store; must not exist.
         annotations: videos with durations; segments stay as annotated to the last digit.
-        splits: video id -> train, select or test; a video without a split is left out and listed in the store.
+        splits: stored with the data; a video without a split is left out and listed in the store.
         simulation: see there.
 
     Returns:
@@ -67,7 +66,8 @@ def simulate(
         ValueError: a video without a duration, or one that cannot be stored.
         FileExistsError: the store is there already.
     """
-    videos = [video for video in annotations.videos if video.video_id in splits]
+    by_video = splits.by_video()
+    videos = [video for video in annotations.videos if video.video_id in by_video]
     for video in videos:
         if video.duration_s is None:
             raise ValueError(f"video '{video.video_id}': no duration, so nobody knows how many snippets it has")
@@ -75,11 +75,12 @@ def simulate(
         "name": "simulated",
         "version": 1,
         "annotations": annotations.format,
+        "splits": splits.to_manifest(),
         "faults": [asdict(fault) for fault in annotations.faults],
         **asdict(simulation),
     }
-    made = _videos(videos, splits, simulation, len(annotations.class_names))
-    excluded = {v.video_id: "no split" for v in annotations.videos if v.video_id not in splits}
+    made = _videos(videos, by_video, simulation, len(annotations.class_names))
+    excluded = {v.video_id: "no split" for v in annotations.videos if v.video_id not in by_video}
     write_store(folder, made, annotations.class_names, builder, excluded=excluded)
     return FeatureStore(folder)
 

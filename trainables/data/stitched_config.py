@@ -20,6 +20,7 @@ class Config:
     store: str = param("gym_stitched", "name of the store below the data folder")
     permute_labels: bool = param(False, "control: exchange the training videos' labels")
     permute_seed: int = param(0, "of that exchange", bounds=(0, None))
+    overfit: bool = param(False, "control: select and test are the training videos; what a model can memorise")
 
     def __post_init__(self) -> None:
         if self.store in ("", ".", "..") or Path(self.store).name != self.store:
@@ -57,4 +58,6 @@ class Config:
     def open(self, data_root: Path) -> Any:
         """Open for reading."""
         seed = self.permute_seed if self.permute_labels else None
-        return import_module("trainables.data.dataset").FeatureDataset(data_root / self.store, permute_labels_seed=seed)
+        return import_module("trainables.data.dataset").FeatureDataset(
+            self.folder(data_root), permute_labels_seed=seed, overfit=self.overfit
+        )

@@ -72,6 +72,7 @@ class Config:
     test_fraction: float = param(0.3, "share of the videos in test", bounds=(0.05, 0.45))
     seed: int = param(0, "of the generator; not the trial's seed", bounds=(0, None))
     permute_labels: bool = param(False, "control: exchange the training videos' labels")
+    overfit: bool = param(False, "control: select and test are the training videos; what a model can memorise")
 
     def __post_init__(self) -> None:
         for name in ("num_snippets", "actions_per_video", "action_snippets"):
@@ -112,7 +113,7 @@ class Config:
     def builder(self) -> dict[str, Any]:
         """What the stored data depend on."""
         fields = dataclasses.asdict(self)
-        del fields["permute_labels"]  # applied when opened
+        del fields["permute_labels"], fields["overfit"]  # applied when opened
         for name in _DIFFICULTIES:  # data sets without them have the names they had before there were any
             if not fields[name]:
                 del fields[name]
@@ -151,4 +152,6 @@ class Config:
     def open(self, data_root: Path) -> Any:
         """Open for reading."""
         seed = self.seed if self.permute_labels else None
-        return import_module("trainables.data.dataset").FeatureDataset(self.folder(data_root), permute_labels_seed=seed)
+        return import_module("trainables.data.dataset").FeatureDataset(
+            self.folder(data_root), permute_labels_seed=seed, overfit=self.overfit
+        )

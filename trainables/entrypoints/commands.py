@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from trainables.entrypoints.extract_commands import extract
+from trainables.entrypoints.feature_commands import import_store, simulated
+
+if TYPE_CHECKING:
+    from trainables.data.annotations import AnnotationSet
 
 data = typer.Typer(help="Build and inspect data sets.", no_args_is_help=True)
 build = typer.Typer(help="Build a data set.", no_args_is_help=True)
 data.add_typer(build, name="build")
+
+
+data.command("import")(import_store)
+data.command()(extract)
+build.command()(simulated)
 
 
 def _fail(error: Exception) -> typer.Exit:
@@ -88,48 +99,77 @@ def synthetic(
 
 
 @data.command()
-def inspect(store: Annotated[Path, typer.Argument(help="Folder of a store.")]) -> None:
-    """Show counts, durations, class balance, segment lengths and overlaps, and check the contents' digest."""
-    from itertools import pairwise
-
-    from rich.console import Console
-    from rich.table import Table
-
-    from trainables.data.inspection import LENGTH_EDGES_S, shared_clips, summarise
-    from trainables.data.store import FeatureStore
-
+def inspect(
+    path: Annotated[Path, typer.Argument(help="Folder of a store, or a file or folder of annotations.")],
+    form: Annotated[
+        str, typer.Option("--format", help="Format of the annotations; auto recognises it by content.")
+    ] = "auto",
+    classes: Annotated[Path | None, typer.Option(help="List of the classes of the annotations.")] = None,
+    video_info: Annotated[
+        list[Path] | None, typer.Option(help="Table of durations, frame rates, subsets; repeat it.")
+    ] = None,
+    clip_list: Annotated[list[Path] | None, typer.Option(help="Split list of trimmed clips; repeat it.")] = None,
+    seconds_per_step: Annotated[float | None, typer.Option(help="Of frame labels that do not say it.")] = None,
+    exclude: Annotated[Path | None, typer.Option(help="Video ids to leave out: a JSON list, or one id a line.")] = None,
+) -> None:
+    """Show counts, durations, class balance, segment lengths, overlaps and faults; check the digest of a store."""
     try:
-        opened = FeatureStore(store)
+        if (path / "manifest.json").is_file():
+            if form != "auto" or any((classes, video_info, clip_list, seconds_per_step, exclude)):
+                raise ValueError(f"{path} is a store; options are for annotations only, leave them out")
+            _inspect_store(path)
+            return
+        from trainables.data.readers import read_annotations
+
+        annotations = read_annotations(
+            path,
+            format=form,
+            classes=classes,
+            video_info=video_info or (),
+            clip_lists=clip_list or (),
+            seconds_per_step=seconds_per_step,
+        )
+        _inspect_annotations(path, annotations, exclude)
     except (ValueError, OSError) as error:
         raise _fail(error) from error
-    summaries = summarise(opened)
+
+
+def _inspect_store(folder: Path) -> None:
+    from rich.console import Console
+
+    from trainables.data.inspection import shared_clips, store_annotations, summarise
+    from trainables.data.schema import SPLITS
+    from trainables.data.store import FeatureStore
+    from trainables.entrypoints.inspect_output import print_summaries
+
+    opened = FeatureStore(folder)
     console = Console(markup=False)
     whole = opened.verify()
     verdict = "contents match the digest" if whole else "CONTENTS DO NOT MATCH THE DIGEST"
-    console.print(f"{store}: {opened.feat_dim} channels, {len(opened.class_names)} classes", soft_wrap=True)
+    console.print(f"{folder}: {opened.feat_dim} channels, {len(opened.class_names)} classes", soft_wrap=True)
     console.print(f"digest {opened.manifest['digest'][:12]}: {verdict}")
     for clip in shared_clips(opened):
         console.print(f"clip '{clip}' is in videos of more than one split")
-    table = Table("", *(s.split for s in summaries))
-    rows = {
-        "videos": [str(s.videos) for s in summaries],
-        "segments": [str(s.segments) for s in summaries],
-        "ambiguous segments": [str(s.ambiguous) for s in summaries],
-        "hours": [f"{s.hours:.2f}" for s in summaries],
-        "shortest, median, longest video, s": [", ".join(f"{d:.1f}" for d in s.durations_s) for s in summaries],
-        "share of time with action": [f"{100 * s.action_share:.0f} %" for s in summaries],
-        "overlapping segments": [str(s.overlapping) for s in summaries],
-        "segments beyond the end": [str(s.beyond_end) for s in summaries],
-    }
-    for name, cells in rows.items():
-        table.add_row(name, *cells)
-    table.add_section()
-    for i, (low, high) in enumerate(pairwise(LENGTH_EDGES_S)):
-        table.add_row(f"length {low:g} to {high:g} s", *(str(s.lengths[i]) for s in summaries))
-    table.add_section()
-    for name in opened.class_names:
-        cells = [f"{s.per_class[name]} in {s.videos_per_class[name]} videos" for s in summaries]
-        table.add_row(f"class {name}", *cells)
-    console.print(table)
+    print_summaries(console, summarise(store_annotations(opened), SPLITS), opened.class_names)
     if not whole:
         raise typer.Exit(1)
+
+
+def _inspect_annotations(path: Path, annotations: AnnotationSet, exclude: Path | None) -> None:
+    from rich.console import Console
+
+    from trainables.data.inspection import summarise
+    from trainables.data.readers.video_ids import read_video_ids
+    from trainables.entrypoints.inspect_output import print_faults, print_summaries
+
+    console = Console(markup=False)
+    names = annotations.class_names
+    console.print(f"{path}: format {annotations.format}, {len(names)} classes", soft_wrap=True)
+    print_faults(console, annotations.faults)
+    if exclude is not None:
+        ids = read_video_ids(exclude)
+        left = annotations.without(ids)
+        gone = len(annotations.videos) - len(left.videos)
+        console.print(f"excluded: {gone} videos of the {len(ids)} that are listed; faults are counted with them")
+        annotations = left
+    print_summaries(console, summarise(annotations, annotations.subsets), names)

@@ -64,13 +64,24 @@ def evaluate(
     ] = None,
     bootstrap: Annotated[int, typer.Option(min=0, help="Resamples of the videos for 95 % intervals.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Of the resamples.")] = 0,
+    diagnose: Annotated[
+        bool, typer.Option("--diagnose", help="Also say what the errors are and which instances suffer (DETAD).")
+    ] = False,
+    buckets: Annotated[
+        str, typer.Option(help="Ranges of length, coverage, instances: activitynet, thumos14 or quantiles.")
+    ] = "activitynet",
+    characteristics: Annotated[
+        Path | None, typer.Option(help="DETAD's JSON of further characteristics of the instances.")
+    ] = None,
     json_out: Annotated[Path | None, typer.Option("--json", help="Write the scores as JSON.")] = None,
     csv_out: Annotated[Path | None, typer.Option("--csv", help="Write per-class AP as CSV.")] = None,
     html_out: Annotated[Path | None, typer.Option("--html", help="Write a page with all tables.")] = None,
 ) -> None:
     """Score a file of predictions: per-threshold and per-class tables, and what was counted on the way."""
+    from trainables.data.readers.video_ids import read_video_ids
+    from trainables.entrypoints.eval_diagnosis import diagnose_file
     from trainables.entrypoints.eval_inputs import read_inputs
-    from trainables.entrypoints.eval_options import make_protocol, parse_grid, read_ids, with_settings
+    from trainables.entrypoints.eval_options import make_protocol, parse_grid, with_settings
     from trainables.entrypoints.eval_output import print_scorecard, write_csv, write_html, write_json
     from trainables.evaluation.scorecard import score_predictions
 
@@ -81,19 +92,29 @@ def evaluate(
         rules = make_protocol(
             protocol,
             tiou_thresholds=parse_grid(tiou) if tiou else None,
-            exclude_videos=read_ids(exclude) if exclude else None,
+            exclude_videos=read_video_ids(exclude) if exclude else None,
             on_unknown_label=on_unknown_label,
             on_unknown_video=on_unknown_video,
             on_reversed_segment=on_reversed_segment,
         )
         rules = with_settings(rules, setting or [])
-        found, annotated = read_inputs(rules, predictions, truth, truth_format=truth_format, subset=subset)
+        found, annotated, durations_s = read_inputs(rules, predictions, truth, truth_format=truth_format, subset=subset)
         card = score_predictions(rules, found, annotated, num_resamples=bootstrap, seed=seed)
+        diagnosis = None
+        if diagnose:
+            diagnosis = diagnose_file(
+                found,
+                annotated,
+                durations_s,
+                rules,
+                buckets=buckets,
+                characteristics=characteristics,
+            )
         source = {"predictions": predictions.name, "truth": truth.name, "subset": subset or "all"}
         for write, out in ((write_json, json_out), (write_csv, csv_out), (write_html, html_out)):
             if out is not None:
-                write(out, card, source)
+                write(out, card, source, diagnosis)
     except (ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
-    print_scorecard(card, source)
+    print_scorecard(card, source, diagnosis)

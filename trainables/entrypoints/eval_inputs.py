@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from trainables.data.readers.video_ids import read_video_ids
 from trainables.detections import FloatArray, GroundTruth
-from trainables.entrypoints.eval_options import read_ids
 from trainables.evaluation.frame_label_files import read_frame_labels
 from trainables.evaluation.frame_score_files import read_frame_scores
 from trainables.evaluation.frame_scores import TimedTruth
@@ -20,8 +20,8 @@ from trainables.evaluation.video_score_files import read_video_scores
 
 def read_inputs(
     rules: Any, predictions: Path, truth: Path, *, truth_format: str, subset: str | None
-) -> tuple[Any, Any]:
-    """Predictions and ground truth as the protocol's ``match`` takes them.
+) -> tuple[Any, Any, Mapping[str, float]]:
+    """Predictions and ground truth as the protocol's ``match`` takes them, and the durations that are known, seconds.
 
     Args:
         rules: the protocol.
@@ -35,12 +35,13 @@ def read_inputs(
     """
     takes = getattr(rules, "takes", "detections")
     if takes == "frame_labels":
-        only = None if subset is None else {Path(name).stem for name in read_ids(Path(subset))}
-        return read_frame_labels(predictions, only=only), read_frame_labels(truth, only=only)
+        only = None if subset is None else {Path(name).stem for name in read_video_ids(Path(subset))}
+        return read_frame_labels(predictions, only=only), read_frame_labels(truth, only=only), {}
     segments, durations_s = read_truth(truth, truth_format, subset)
+    known = {video_id: seconds for video_id, seconds in durations_s.items() if seconds is not None}
     if takes == "frame_scores":
         timed = TimedTruth(segments, _durations(truth, segments, durations_s))
-        return _not_empty(predictions, read_frame_scores(predictions, segments.class_names), takes), timed
+        return _not_empty(predictions, read_frame_scores(predictions, segments.class_names), takes), timed, known
     unknown = getattr(rules, "on_unknown_label", "error")
     on_unknown_label: Literal["error", "mark"] = "error" if unknown == "error" else "mark"
     found: Any
@@ -55,7 +56,7 @@ def read_inputs(
             on_unknown_label=on_unknown_label,
             on_reversed_segment="error" if rules.on_reversed_segment == "error" else "keep",
         )
-    return _not_empty(predictions, found, takes), segments
+    return _not_empty(predictions, found, takes), segments, known
 
 
 def read_truth(path: Path, truth_format: str, subset: str | None) -> tuple[GroundTruth, Mapping[str, float | None]]:

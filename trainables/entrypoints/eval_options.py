@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any
 
 from trainables.evaluation.detection_map import ACTIVITYNET_GRID
@@ -102,24 +100,3 @@ def parse_grid(text: str) -> tuple[float, ...]:
     grid = tuple(round(first + k * step, 10) for k in range(number + 1))
     official = tuple(round(t, 10) for t in ACTIVITYNET_GRID)
     return ACTIVITYNET_GRID if grid == official else grid
-
-
-def read_ids(path: Path) -> tuple[str, ...]:
-    """Video ids from a JSON list or from a text file with one a line.
-
-    Raises:
-        ValueError: neither, or no id at all.
-    """
-    text = path.read_text(encoding="utf-8")
-    if text.lstrip()[:1] in ("[", "{"):
-        try:
-            ids = json.loads(text)
-        except ValueError as error:
-            raise ValueError(f"{path}: not JSON ({error})") from error
-        if not isinstance(ids, list) or not all(isinstance(item, str) for item in ids):
-            raise ValueError(f"{path}: expected a JSON list of video ids, or a text file with one id a line")
-    else:
-        ids = text.split()
-    if not ids:
-        raise ValueError(f"{path}: holds no video id")
-    return tuple(ids)

@@ -7,11 +7,13 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader
 from rich.console import Console
 from rich.table import Column, Table
 
+from trainables.entrypoints.eval_diagnosis import diagnosis_tables
 from trainables.evaluation.scorecard import CONFIDENCE, Scorecard
 
 #: How a warning's count reads, where its name alone does not say it.
@@ -46,9 +48,12 @@ MEANING = {
 }
 
 
-def print_scorecard(card: Scorecard, source: Mapping[str, str], console: Console | None = None) -> None:
-    """Metrics, per-class AP and warnings as tables; values in percent."""
-    console = console or Console(markup=False)
+Diagnosis = Mapping[str, Any] | None
+
+
+def print_scorecard(card: Scorecard, source: Mapping[str, str], diagnosis: Diagnosis = None) -> None:
+    """Metrics, per-class AP, errors and warnings as tables; values in percent."""
+    console = Console(markup=False)
     console.print(f"{source['predictions']} against {source['truth']} ({source['subset']})", soft_wrap=True)
     console.print(f"protocol {card.protocol} {card.version}: {counts_line(card)}", soft_wrap=True)
     table = Table("metric", "%", *([f"{CONFIDENCE:.0%} over videos"] if card.intervals else []))
@@ -61,19 +66,27 @@ def print_scorecard(card: Scorecard, source: Mapping[str, str], console: Console
         per_class.add_row(label, *(percent(values[name]) for name in names))
     if card.per_class:
         console.print(per_class)
+    for part in diagnosis_tables(diagnosis) if diagnosis else []:
+        errors = Table(Column(part.columns[0], no_wrap=True), *part.columns[1:], title=part.title)
+        for row in part.rows:
+            errors.add_row(*row)
+        console.print(errors)
     for name, count in card.warnings.items():
         console.print(f"warning: {count} {MEANING.get(name, name)}", soft_wrap=True)
 
 
-def write_json(path: Path, card: Scorecard, source: Mapping[str, str]) -> None:
+def write_json(path: Path, card: Scorecard, source: Mapping[str, str], diagnosis: Diagnosis = None) -> None:
     """All numbers, unrounded."""
-    _replace(path, json.dumps({**card.as_dict(), "source": dict(source)}, indent=1) + "\n")
+    content = {**card.as_dict(), "source": dict(source)}
+    if diagnosis is not None:
+        content["diagnosis"] = dict(diagnosis)
+    _replace(path, json.dumps(content, indent=1) + "\n")
 
 
-def write_csv(path: Path, card: Scorecard, source: Mapping[str, str]) -> None:
+def write_csv(path: Path, card: Scorecard, source: Mapping[str, str], diagnosis: Diagnosis = None) -> None:
     """One row a class, the mean last, unrounded; protocol and subset in every row, for tables of many files.
 
-    A protocol without values of classes gets one row of all its metrics.
+    A protocol without values of classes gets one row of all its metrics. A diagnosis has no place in it.
     """
     names, buffer = columns(card) or list(card.metrics), io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -85,7 +98,7 @@ def write_csv(path: Path, card: Scorecard, source: Mapping[str, str]) -> None:
     _replace(path, buffer.getvalue())
 
 
-def write_html(path: Path, card: Scorecard, source: Mapping[str, str]) -> None:
+def write_html(path: Path, card: Scorecard, source: Mapping[str, str], diagnosis: Diagnosis = None) -> None:
     """One self-contained page."""
     environment = Environment(loader=PackageLoader("trainables.entrypoints"), autoescape=True)
     page = environment.get_template("eval.html").render(
@@ -97,6 +110,7 @@ def write_html(path: Path, card: Scorecard, source: Mapping[str, str]) -> None:
         interval=lambda name: _interval(card, name),
         columns=columns(card),
         meaning=MEANING,
+        diagnosis=diagnosis_tables(diagnosis) if diagnosis else [],
     )
     _replace(path, page)
 

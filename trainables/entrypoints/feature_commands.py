@@ -12,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     from trainables.data.annotations import AnnotationSet
     from trainables.data.feature_files import FeatureFiles
+    from trainables.data.splits import Splits
     from trainables.data.store import FeatureStore
     from trainables.data.timing import SnippetTiming
 
@@ -20,9 +21,15 @@ T = TypeVar("T")
 _Annotations = Annotated[Path, typer.Option(help="File or folder of annotations.")]
 _Format = Annotated[str, typer.Option(help="Format of the annotations; auto = recognised by content.")]
 _Out = Annotated[Path, typer.Option(help="Folder of the new store.")]
-_Train = Annotated[list[str], typer.Option("--train", help="Subset of the annotations to train on; repeat it.")]
-_Test = Annotated[list[str], typer.Option("--test", help="Subset to score at the end; repeat it.")]
-_Select = Annotated[int, typer.Option(min=0, help="Videos cut from the training ones for search.")]
+_Train = Annotated[
+    list[str] | None,
+    typer.Option("--train", help="Subset of the annotations to train on; repeat it. THUMOS'14 needs none of these."),
+]
+_Test = Annotated[list[str] | None, typer.Option("--test", help="Subset to score at the end; repeat it.")]
+_NumTest = Annotated[int | None, typer.Option(min=1, help="Videos to score, cut from all, instead of subsets.")]
+_Select = Annotated[
+    int | None, typer.Option(min=0, help="Videos cut from the training ones for search; THUMOS'14: 20, else 0.")
+]
 _Seed = Annotated[int, typer.Option(min=0, help="Of every draw.")]
 
 
@@ -33,10 +40,11 @@ def import_store(
         typer.Option(help="Folder with a file a video, or one file of all videos; repeat it for streams, in order."),
     ],
     out: _Out,
-    train: _Train,
-    test: _Test,
+    train: _Train = None,
+    test: _Test = None,
+    num_test: _NumTest = None,
     format: _Format = "auto",
-    select: _Select = 0,
+    select: _Select = None,
     seed: _Seed = 0,
     channels: Annotated[
         list[int] | None, typer.Option(min=1, help="Channels: one number, or one a stream; tells (T, C) from (C, T).")
@@ -78,7 +86,7 @@ def import_store(
             length_tolerance=length_tolerance,
             duration_tolerance=duration_tolerance,
         )
-        read, splits = _annotated(annotations, format, train, test, select, seed)
+        read, splits = _annotated(annotations, format, train, test, num_test, select, seed)
         store = import_features(out, read, splits, settings)
     except (ValueError, OSError) as error:
         raise _fail(error) from error
@@ -88,10 +96,11 @@ def import_store(
 def simulated(
     annotations: _Annotations,
     out: _Out,
-    train: _Train,
-    test: _Test,
+    train: _Train = None,
+    test: _Test = None,
+    num_test: _NumTest = None,
     format: _Format = "auto",
-    select: _Select = 0,
+    select: _Select = None,
     seed: _Seed = 0,
     snippet_seconds: Annotated[float, typer.Option(help="Seconds that a snippet covers.")] = 0.5,
     feat_dim: Annotated[int, typer.Option(min=4, help="Feature channels.")] = 64,
@@ -125,7 +134,7 @@ def simulated(
             telling_context=telling_context,
             boundary_blur=boundary_blur,
         )
-        read, splits = _annotated(annotations, format, train, test, select, seed)
+        read, splits = _annotated(annotations, format, train, test, num_test, select, seed)
         store = simulate(out, read, splits, Simulation(evidence, snippet_seconds, label_noise, seed))
     except (ValueError, OSError) as error:
         raise _fail(error) from error
@@ -133,13 +142,19 @@ def simulated(
 
 
 def _annotated(
-    path: Path, format: str, train: Sequence[str], test: Sequence[str], select: int, seed: int
-) -> tuple[AnnotationSet, dict[str, str]]:
+    path: Path,
+    format: str,
+    train: Sequence[str] | None,
+    test: Sequence[str] | None,
+    num_test: int | None,
+    select: int | None,
+    seed: int,
+) -> tuple[AnnotationSet, Splits]:
     from trainables.data.readers import read_annotations
-    from trainables.data.subsets import subset_splits
+    from trainables.data.splits import cut
 
     read = read_annotations(path, format=format)
-    return read, subset_splits(read, train=train, test=test, num_select=select, seed=seed)
+    return read, cut(read, train=train or (), test=test or (), num_select=select, num_test=num_test, seed=seed)
 
 
 def _streams(

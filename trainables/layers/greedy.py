@@ -82,6 +82,7 @@ class Candidates:
         self._tiou, self._work = torch.empty_like(strength), torch.empty_like(strength)
         self._place = torch.arange(len(strength), dtype=strength.dtype, device=strength.device)[:, None]
         self._at = torch.empty_like(self._rows[:1])
+        self._one = strength.new_ones(())
 
     def tidy(self) -> bool:
         """Move what is left together where that is little; False where nothing is."""
@@ -126,23 +127,24 @@ class Candidates:
         if rule.decay == "gaussian":
             self._strength.addcmul_(tiou, tiou, value=-1.0 / rule.sigma)
             return
-        near = work.copy_(tiou).ge_(rule.tiou_threshold + rule.threshold_slope * length)
+        threshold = rule.tiou_threshold + rule.threshold_slope * length
         if rule.decay == "hard":
-            factor = near.neg_().add_(1.0)
+            factor = torch.lt(tiou, threshold, out=work)
         elif rule.decay == "linear":
-            factor = tiou.mul_(near).neg_().add_(1.0)
+            factor = torch.addcmul(self._one, tiou, torch.ge(tiou, threshold, out=work), value=-1.0, out=work)
         else:
-            factor = tiou.mul_(near).square_().div_(-rule.sigma).exp_()
+            factor = tiou.mul_(torch.ge(tiou, threshold, out=work)).square_().div_(-rule.sigma).exp_()
         self._strength.mul_(factor)
 
 
 def pick_all(
-    segments: Tensor, scores: Tensor, rows: Tensor, real: Tensor, rule: Rule, max_num: int | None
+    start: Tensor, end: Tensor, scores: Tensor, rows: Tensor, real: Tensor, rule: Rule, max_num: int | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Every pick of every group of a block.
 
     Args:
-        segments: (N, 2) start, end, checked.
+        start: (N,) of the segments.
+        end: (N,) not before ``start``.
         scores: (N,) not negative.
         rows: (D, G) candidates of each group.
         real: (D, G) False where ``rows`` is padding.
@@ -154,7 +156,7 @@ def pick_all(
     """
     depth, num_groups = rows.shape
     picks = depth if max_num is None else min(depth, max_num)
-    candidates = Candidates(segments[:, 0].contiguous(), segments[:, 1].contiguous(), scores, rows, real, rule)
+    candidates = Candidates(start, end, scores, rows, real, rule)
     picked, strength = rows.new_zeros(picks, num_groups), scores.new_full((picks, num_groups), rule.gone)
     for k, (row, value) in enumerate(zip(torch.split(picked, 1), torch.split(strength, 1), strict=True)):
         if k % _LOOK_EVERY == 0 and not candidates.tidy():

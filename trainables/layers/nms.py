@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trainables.layers.greedy import Decay, Rule, pick_all
 from trainables.layers.groups import Groups
-from trainables.layers.tiou import check_segments
+from trainables.layers.tiou import check_segments, is_within
 
 __all__ = ["Decay", "suppress"]
 
@@ -55,7 +55,7 @@ def suppress(
 
     Returns:
         (n,) rows kept and (n,) their decayed scores, in pick order within a group, groups ascending. Scores have the
-        wider dtype of ``segments`` and ``scores``.
+        wider dtype of ``segments`` and ``scores``, at least single precision.
 
     Raises:
         ValueError: a bad segment or score (first bad row is named), shapes that differ, a value that is missing.
@@ -64,22 +64,23 @@ def suppress(
     if max_num is not None and max_num < 1:
         raise ValueError(f"max_num: {max_num} must be at least 1; None keeps all")
     _check_rows(segments, scores, group)
-    dtype = torch.promote_types(segments.dtype, scores.dtype)
+    dtype = torch.promote_types(torch.promote_types(segments.dtype, scores.dtype), torch.float32)
     segments, scores = segments.to(dtype), scores.to(dtype)
     groups = Groups.of(group)
     if groups.order is not None:
         segments, scores = segments[groups.order], scores[groups.order]
+    start, end = (column.contiguous() for column in segments.unbind(dim=1))
     # a group has at most as many picks as rows, so its picks find room where its rows were; the last place is for waste
     kept = torch.full((len(scores) + 1,), -1, device=scores.device)
     final = scores.new_empty(len(scores) + 1)
     for members, depth in groups.blocks():
-        rows, strength, valid = pick_all(segments, scores, *groups.positions(members, depth), rule, max_num)
+        rows, strength, valid = pick_all(start, end, scores, *groups.positions(members, depth), rule, max_num)
         step = torch.arange(len(rows), device=rows.device)[:, None]
         place = torch.where(valid, groups.first[members] + step, len(scores)).flatten()
-        kept[place] = rows.flatten()
-        final[place] = strength.flatten()
+        kept.scatter_(0, place, rows.flatten())
+        final.scatter_(0, place, strength.flatten())
     picked = torch.nonzero(kept[:-1] >= 0)[:, 0]
-    kept, final = kept[picked], final[picked]
+    kept, final = kept.index_select(0, picked), final.index_select(0, picked)
     return kept if groups.order is None else groups.order[kept], final
 
 
@@ -108,7 +109,6 @@ def _check_rows(segments: Tensor, scores: Tensor, group: Tensor) -> None:
             f"scores {tuple(scores.shape)} and group {tuple(group.shape)} must have one value for each of the "
             f"{len(segments)} segments"
         )
-    good = (scores >= 0) & torch.isfinite(scores)
-    if not bool(good.all()):
-        row = int(torch.nonzero(~good)[0])
+    if not is_within(scores, 0.0):
+        row = int(torch.nonzero(~((scores >= 0) & torch.isfinite(scores)))[0])
         raise ValueError(f"scores: row {row} is {float(scores[row])}; a score is finite and not negative")

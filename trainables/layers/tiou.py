@@ -22,12 +22,20 @@ def check_segments(segments: Tensor, *, what: str) -> None:
     """
     if segments.dim() != 2 or segments.shape[1] != 2:
         raise ValueError(f"{what}: expected shape (N, 2), got {tuple(segments.shape)}")
-    # a NaN fails every comparison; the length of an infinite segment, or of one at infinity, is not finite
-    good = (segments[:, 1] >= segments[:, 0]) & torch.isfinite(segments[:, 1] - segments[:, 0])
-    if not bool(good.all()):
-        row = int(torch.nonzero(~good)[0])
+    length = segments[:, 1] - segments[:, 0]
+    # the length of an infinite segment, or of one at infinity, is infinite or NaN
+    if not is_within(length, 0.0):
+        row = int(torch.nonzero(~((length >= 0) & torch.isfinite(length)))[0])
         start, end = segments[row].tolist()
         raise ValueError(f"{what}: row {row} is [{start}, {end}]; a segment is finite and ends after its start")
+
+
+def is_within(values: Tensor, least: float) -> bool:
+    """True where all values are finite and at least ``least``; also where there are none."""
+    if values.numel() == 0:
+        return True
+    low, high = torch.aminmax(values)  # a NaN is both
+    return bool((low >= least) & (high < float("inf")))
 
 
 def paired_tiou(a: Tensor, b: Tensor) -> Tensor:

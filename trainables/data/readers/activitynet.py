@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trainables.data.annotations import AnnotatedVideo, AnnotationSet, FaultLog
-from trainables.data.readers.segments import make_segment, read_number, read_positive
+from trainables.data.annotations import FaultLog
+from trainables.data.readers.raw import NO_LENGTH, Options, RawAnnotations, RawSegment, RawVideo
 from trainables.data.readers.source import Source
 
-#: Label of segments that excuse a miss and are no instance.
-AMBIGUOUS = "Ambiguous"
-
 _TOP = ("database", "GT")
+_FEATURE_FILE = ".npy"
 
 
 def recognises(source: Source) -> bool:
@@ -24,71 +22,94 @@ def recognises(source: Source) -> bool:
     return isinstance(source.json, dict) and any(isinstance(source.json.get(key), dict) for key in _TOP)
 
 
-def read(source: Source) -> AnnotationSet:
-    """All videos; classes in order of their names.
+def read(source: Source, options: Options) -> RawAnnotations:
+    """All videos; classes are the leaves of the file's taxonomy where it has one.
 
     Raises:
-        ValueError: a video or an annotation of another shape; it is named.
+        ValueError: a video or an annotation of another shape, or a label with two ids; it is named.
     """
     database: Mapping[str, Any] = next(source.json[key] for key in _TOP if key in source.json)
-    if not database:
-        raise ValueError(f"{source.path}: holds no video")
-    entries = {video_id: _entry(source, video_id, entry) for video_id, entry in database.items()}
-    names = sorted({label for rows in entries.values() for label, _, _ in rows} - {AMBIGUOUS})
-    if not names:
-        raise ValueError(f"{source.path}: none of the {len(entries)} videos has an annotated segment")
-    ids, faults = {name: i for i, name in enumerate(names)}, FaultLog()
-    videos = [_video(source, video_id, database[video_id], rows, ids, faults) for video_id, rows in entries.items()]
-    return AnnotationSet("activitynet", tuple(names), tuple(videos), faults.faults())
+    faults = FaultLog()
+    videos = []
+    for key, entry in database.items():
+        videos.append(_video(f"{source.path}: video '{key}'", _video_id(key, source, faults), entry))
+    _check_label_ids(source, database)
+    names = options.classes.names if options.classes else _leaves(source)
+    return RawAnnotations(videos, names, frozenset({NO_LENGTH}), faults)
 
 
-def _entry(source: Source, video_id: str, entry: Any) -> list[tuple[str, Any, Any]]:
-    """(label, start, end) of every annotation, as the file has them."""
-    where = f"{source.path}: video '{video_id}'"
-    if not isinstance(entry, dict) or not isinstance(entry.get("annotations"), list):
-        raise ValueError(f"{where}: expected {{subset, annotations: [...]}}")
-    if not isinstance(entry.get("subset"), str):
-        raise ValueError(f"{where}: 'subset' is {entry.get('subset')!r}, not a word")
-    rows = []
-    for number, annotation in enumerate(entry["annotations"]):
-        try:
-            start, end = annotation["segment"]
-            label = annotation["label"]
-        except (KeyError, TypeError, ValueError) as error:
-            problem = f"{type(error).__name__} {error}"
-            raise ValueError(
-                f"{where}, annotation {number} is not {{segment: [start, end], label}}: {problem}"
-            ) from error
-        if not isinstance(label, str) or not label:
-            raise ValueError(f"{where}, annotation {number}: label {label!r} is not a name")
-        rows.append((label, start, end))
-    return rows
+def _video_id(key: str, source: Source, faults: FaultLog) -> str:
+    """The id of a video that some files call by its file of features."""
+    if not key.endswith(_FEATURE_FILE):
+        return key
+    faults.add("video named by its file of features", f"{source.path}: video '{key}'", "ending left out")
+    return key.removesuffix(_FEATURE_FILE)
 
 
-def _video(
-    source: Source,
-    video_id: str,
-    entry: Mapping[str, Any],
-    rows: list[tuple[str, Any, Any]],
-    ids: Mapping[str, int],
-    faults: FaultLog,
-) -> AnnotatedVideo:
-    where = f"{source.path}: video '{video_id}'"
-    duration_s = read_positive(entry.get("duration"), f"{where}, duration", faults)
+def read_segments(where: str, entry: Mapping[str, Any]) -> list[RawSegment]:
+    """What stands under ``annotations``.
+
+    Args:
+        where: file and video.
+        entry: of the video.
+
+    Raises:
+        ValueError: it is no list of ``{segment: [start, end], label}``; the first bad one is named.
+    """
+    annotations = entry.get("annotations")
+    if not isinstance(annotations, list):
+        raise ValueError(f"{where}: 'annotations' is {_shown(annotations)}, not a list")
     segments = []
-    for number, (label, start, end) in enumerate(rows):
+    for number, annotation in enumerate(annotations):
         here = f"{where}, annotation {number}"
-        segments.append(
-            make_segment(
-                read_number(start, here, faults),
-                read_number(end, here, faults),
-                ids.get(label, 0),
-                duration_s=duration_s,
-                where=here,
-                faults=faults,
-                ambiguous=label == AMBIGUOUS,
-            )
-        )
-    kept = tuple(segment for segment in segments if segment is not None)
-    fps = read_positive(entry.get("fps"), f"{where}, fps", faults)
-    return AnnotatedVideo(video_id, entry["subset"], duration_s, fps, kept)
+        segment = annotation.get("segment") if isinstance(annotation, dict) else None
+        if not isinstance(segment, list) or len(segment) != 2:
+            raise ValueError(f"{here} is not {{segment: [start, end], label}}: {_shown(annotation)}")
+        label = annotation.get("label")
+        if not isinstance(label, str) or not label:
+            raise ValueError(f"{here}: label {label!r} is not a name")
+        segments.append(RawSegment(segment[0], segment[1], label, here))
+    return segments
+
+
+def _video(where: str, video_id: str, entry: Any) -> RawVideo:
+    if not isinstance(entry, dict):
+        raise ValueError(f"{where}: expected {{subset, annotations: [...]}}, got {_shown(entry)}")
+    if not isinstance(entry.get("subset"), str) or not entry["subset"]:
+        raise ValueError(f"{where}: 'subset' is {entry.get('subset')!r}, not a word")
+    segments = read_segments(where, entry)
+    return RawVideo(video_id, where, segments, entry["subset"], entry.get("duration"), entry.get("fps"))
+
+
+def _leaves(source: Source) -> tuple[str, ...] | None:
+    """Names of the classes in the file's taxonomy, sorted; None where it has none."""
+    taxonomy = source.json.get("taxonomy")
+    if not taxonomy:
+        return None
+    try:
+        parents = {node["parentId"] for node in taxonomy}
+        return tuple(sorted(node["nodeName"] for node in taxonomy if node["nodeId"] not in parents))
+    except (KeyError, TypeError) as error:
+        problem = f"{type(error).__name__} {error}"
+        raise ValueError(
+            f"{source.path}: 'taxonomy' is no list of {{nodeId, nodeName, parentId}}: {problem}"
+        ) from error
+
+
+def _check_label_ids(source: Source, database: Mapping[str, Any]) -> None:
+    """Refuse a file whose label ids do not follow its labels."""
+    partner: dict[Any, Any] = {}
+    for video_id, entry in database.items():
+        for number, annotation in enumerate(entry["annotations"]):
+            label, label_id = annotation["label"], annotation.get("label_id")
+            if label_id is None:
+                continue
+            if partner.setdefault(label, label_id) != label_id or partner.setdefault(label_id, label) != label:
+                where = f"{source.path}: video '{video_id}', annotation {number}"
+                raise ValueError(f"{where}: label '{label}' has label_id {label_id!r}, against what stands before")
+
+
+def _shown(value: Any) -> str:
+    """A value for a message, shortened."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trainables.data.annotations import AnnotatedVideo, AnnotationSet, FaultLog
-from trainables.data.readers.segments import make_segment, read_number
-from trainables.data.readers.source import Source
-from trainables.data.schema import Segment
-
-AMBIGUOUS = "Ambiguous"
+from trainables.data.readers.raw import AMBIGUOUS, Options, RawAnnotations, RawSegment, RawVideo
+from trainables.data.readers.source import Source, parse_number
 
 #: End of the files' names -> subset.
 _SUBSETS = {"val": "validation", "test": "test"}
@@ -20,27 +16,30 @@ def recognises(source: Source) -> bool:
     return bool(_files(source.path))
 
 
-def read(source: Source) -> AnnotationSet:
-    """All subsets there; classes in order of their names. The files do not say how long the videos are.
+def read(source: Source, options: Options) -> RawAnnotations:
+    """All subsets there, videos by name; classes in the order of their names. The files do not say how long videos are.
 
     Raises:
         ValueError: a line of another shape (its file and number are named), or a subset without a class.
     """
-    files, faults = _files(source.path), FaultLog()
+    files = _files(source.path)
     names = sorted({name for _, name, _ in files} - {AMBIGUOUS})
     if not names:
         raise ValueError(f"{source.path}: has ambiguous segments only; the files of the classes are missing")
-    ids = {name: i for i, name in enumerate(names)}
-    segments: dict[tuple[str, str], list[Segment]] = {}
-    for subset, name, path in files:
-        for video_id, segment in _lines(path, ids.get(name, 0), name == AMBIGUOUS, faults):
-            segments.setdefault((subset, video_id), []).append(segment)
     for subset in dict.fromkeys(subset for subset, _, _ in files):
         missing = set(names) - {name for own, name, _ in files if own == subset}
         if missing:
             raise ValueError(f"{source.path}: subset '{subset}' has no file of class '{min(missing)}'")
-    videos = (AnnotatedVideo(v, subset, None, None, tuple(own)) for (subset, v), own in sorted(segments.items()))
-    return AnnotationSet("thumos14", tuple(names), tuple(videos), faults.faults())
+    segments: dict[tuple[str, str], list[RawSegment]] = {}
+    for subset, name, path in files:
+        for video_id, segment in _lines(path, name):
+            segments.setdefault((video_id, subset), []).append(segment)
+    videos = [RawVideo(v, own[0].where, own, subset) for (v, subset), own in sorted(segments.items(), key=_name)]
+    return RawAnnotations(videos, options.classes.names if options.classes else tuple(names))
+
+
+def _name(item: tuple[tuple[str, str], object]) -> tuple[str, str]:
+    return item[0]
 
 
 def _files(folder: Path) -> list[tuple[str, str, Path]]:
@@ -55,27 +54,14 @@ def _files(folder: Path) -> list[tuple[str, str, Path]]:
     return found
 
 
-def _lines(path: Path, label: int, ambiguous: bool, faults: FaultLog) -> list[tuple[str, Segment]]:
+def _lines(path: Path, name: str) -> list[tuple[str, RawSegment]]:
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
-        where = f"{path}: line {number}"
-        try:
-            video_id, start, end = line.split()
-            times = float(start), float(end)
-        except ValueError as error:
-            raise ValueError(f"{where} is not 'video start end': {line!r}") from error
-        start_s, end_s = (read_number(time, where, faults) for time in times)
-        segment = make_segment(
-            start_s,
-            end_s,
-            label,
-            duration_s=None,
-            where=where,
-            faults=faults,
-            ambiguous=ambiguous,
-        )
-        if segment is not None:
-            rows.append((video_id, segment))
+    for where, line in Source(path).lines:
+        words = line.split()
+        if len(words) != 3:
+            raise ValueError(f"{where} is not 'video start end': {line!r}")
+        start, end = (parse_number(word, where) for word in words[1:])
+        rows.append((words[0], RawSegment(start, end, name, where)))
+    if not rows:
+        raise ValueError(f"{path}: holds no line 'video start end'")
     return rows

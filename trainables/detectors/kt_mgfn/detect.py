@@ -83,7 +83,8 @@ def _by_regression(video: int, r: RawOutput, config: Config) -> _Scored:
         outer_min=config.brm.outer_min,
     )
     act = mean_between(cas[found.sequence], found.ends[:, :1], found.ends[:, 1:])[:, 0]
-    terms = {"act": act, "class": probs[found.sequence], "oic": 1.0 - found.oic}
+    # rounding may put a loss above 1
+    terms = {"act": act, "class": probs[found.sequence], "oic": (1.0 - found.oic).clamp(min=0.0)}
     score = torch.stack([terms[name] for name in config.post.score_terms]).prod(dim=0)
     return _Scored(torch.full_like(found.sequence, video), classes[found.sequence], score, found.ends)
 

@@ -166,7 +166,7 @@ class KtMgfn(nn.Module):
         order = torch.arange(len(found.oic), device=offsets.device)
         if settings.train_nms != "none" and len(order):
             decay: Decay = "hard" if settings.train_nms == "hard" else "truncated_gaussian"
-            scores = 1.0 - found.oic
+            scores = (1.0 - found.oic).clamp(min=0.0)  # rounding may put a loss above 1
             order, final = suppress(
                 found.ends, scores, found.sequence, decay=decay, tiou_threshold=self._theta_nms, sigma=self._epsilon
             )

@@ -75,8 +75,8 @@ def _keys(truth: GroundTruth) -> list[tuple[str, str, float, float]]:
     return [(truth.video_ids[v], truth.class_names[label], start, end) for v, label, (start, end) in rows]
 
 
-def read_extra_characteristics(path: Path, *, subset: str) -> ExtraCharacteristics:
-    """Read one subset; classes in order of first appearance, characteristics without any number left out.
+def read_extra_characteristics(path: Path, *, subset: str | None = None) -> ExtraCharacteristics:
+    """Read the file, or one subset; classes in order of first appearance, characteristics without any number left out.
 
     ``num-instances`` is the file's own count: in the file for THUMOS'14 that of all segments of the video, where
     ``characteristics.annotated_characteristics`` counts those of the class. ``all-segments``, the segments of several
@@ -84,7 +84,7 @@ def read_extra_characteristics(path: Path, *, subset: str) -> ExtraCharacteristi
 
     Args:
         path: the file.
-        subset: as the file names it, for instance ``testing`` or ``validation``.
+        subset: as the file names it, for instance ``testing`` or ``validation``; None = all of the file.
 
     Raises:
         ValueError: not such a file, no such subset, or a bad entry; file, video and entry are named.
@@ -96,7 +96,7 @@ def read_extra_characteristics(path: Path, *, subset: str) -> ExtraCharacteristi
     database = content.get("database") if isinstance(content, dict) else None
     if not isinstance(database, dict) or not all(isinstance(video, dict) for video in database.values()):
         raise ValueError(f"{path}: no 'database' of videos; expected ActivityNet's annotation format")
-    videos = {video_id: video for video_id, video in database.items() if video.get("subset") == subset}
+    videos = {video_id: video for video_id, video in database.items() if subset in (None, video.get("subset"))}
     if not videos:
         known = sorted({str(video.get("subset")) for video in database.values()})
         raise ValueError(f"{path}: no video of subset '{subset}'; the file has {', '.join(known)}")

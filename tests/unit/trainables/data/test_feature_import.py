@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from split_values import splits_of
 
 from trainables.config import Sampling
 from trainables.data.annotations import AnnotatedVideo, AnnotationSet, Fault
@@ -22,7 +23,7 @@ from trainables.data.feature_arrays import array_names
 from trainables.data.feature_files import FeatureFiles
 from trainables.data.feature_import import ImportSettings, import_features
 from trainables.data.schema import Segment
-from trainables.data.subsets import subset_splits
+from trainables.data.splits import cut_subsets
 from trainables.data.timing import SnippetTiming
 
 TIMING = SnippetTiming(16, 16)
@@ -52,7 +53,7 @@ def rgb(tmp_path: Path) -> Path:
 
 
 VIDEOS = _annotations(_video("a"), _video("b"), _video("c", "test"))
-SPLITS = {"a": "train", "b": "select", "c": "test"}
+SPLITS = splits_of({"a": "train", "b": "select", "c": "test"})
 
 
 def test_everything_arrives(tmp_path: Path, rgb: Path) -> None:
@@ -132,7 +133,7 @@ def test_an_event_in_the_frames_is_found_at_its_feature(tmp_path: Path, timing: 
     event = (float(frame / fps), float((frame + 1) / fps))
     video = _video("a", duration_s=None, segments=(Segment(*event, 0),))
     settings = ImportSettings((FeatureFiles(tmp_path / "f", channels=1),), timing)
-    import_features(tmp_path / "s", _annotations(video), {"a": "train"}, settings)
+    import_features(tmp_path / "s", _annotations(video), splits_of({"a": "train"}), settings)
     dataset = FeatureDataset(tmp_path / "s")
     (batch,) = dataset.batches("train", sampling=NATIVE, batch_size=1, supervision="segments", seed=0, epoch=None)
     assert batch.feats is not None
@@ -150,7 +151,7 @@ def test_features_spread_over_the_duration(tmp_path: Path, rgb: Path) -> None:
     store = import_features(tmp_path / "s", VIDEOS, SPLITS, settings)
     assert {v["snippet_seconds"] * v["num_snippets"] for v in store.videos} == {16.0}
     with pytest.raises(ValueError, match="video 'a': no duration over which its features could be spread"):
-        import_features(tmp_path / "t", _annotations(_video("a", duration_s=None)), {"a": "train"}, settings)
+        import_features(tmp_path / "t", _annotations(_video("a", duration_s=None)), splits_of({"a": "train"}), settings)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +169,7 @@ def test_annotations_that_do_not_fit_leave_nothing(
 ) -> None:
     settings = ImportSettings((FeatureFiles(rgb, channels=4),), timing)
     with pytest.raises(ValueError, match=complaint):
-        import_features(tmp_path / "s", _annotations(_video("a", **video)), {"a": "train"}, settings)
+        import_features(tmp_path / "s", _annotations(_video("a", **video)), splits_of({"a": "train"}), settings)
     assert [p.name for p in tmp_path.iterdir()] == ["rgb"]
 
 
@@ -184,17 +185,18 @@ def test_a_bad_number_late_in_the_work_leaves_nothing(tmp_path: Path, rgb: Path)
 @pytest.mark.parametrize(
     ("splits", "complaint"),
     [
-        ({"a": "val"}, "splits: 'a' is in 'val', which is none of train, select, test"),
         ({"z": "train"}, "splits: video 'z' is not in the annotations"),
         ({}, "a data set without videos"),
     ],
 )
 def test_splits_that_do_not_fit(tmp_path: Path, rgb: Path, splits: dict[str, str], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        import_features(tmp_path / "s", VIDEOS, splits, ImportSettings((FeatureFiles(rgb, channels=4),), TIMING))
+        import_features(
+            tmp_path / "s", VIDEOS, splits_of(splits), ImportSettings((FeatureFiles(rgb, channels=4),), TIMING)
+        )
     with pytest.raises(ValueError, match="annotations: video 'a' is there 2 times"):
         settings = ImportSettings((FeatureFiles(rgb, channels=4),), TIMING)
-        import_features(tmp_path / "s", _annotations(_video("a"), _video("a")), {}, settings)
+        import_features(tmp_path / "s", _annotations(_video("a"), _video("a")), splits_of({}), settings)
 
 
 @pytest.mark.parametrize(
@@ -221,32 +223,13 @@ def test_one_video_is_in_memory_at_a_time(tmp_path: Path) -> None:
     one = 2000 * 128 * 4
     tracemalloc.start()
     try:
-        import_features(tmp_path / "s", _annotations(*videos), {v.video_id: "train" for v in videos}, settings)
+        import_features(
+            tmp_path / "s", _annotations(*videos), splits_of({v.video_id: "train" for v in videos}), settings
+        )
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert one < peak < 4 * one, "of twelve"
-
-
-def test_subsets_become_splits() -> None:
-    videos = [
-        AnnotatedVideo(f"t{i}", "validation", None, None, (Segment(0, 1, i % 2), Segment(0, 1, 1, ambiguous=True)))
-        for i in range(20)
-    ]
-    videos += [_video("e", "test"), _video("x", "testing")]
-    annotations = _annotations(*videos)
-    splits = subset_splits(annotations, train=["validation"], test=["test"], num_select=4, seed=0)
-    assert splits.keys() == {v.video_id for v in videos} - {"x"}
-    chosen = [int(v[1:]) % 2 for v, split in splits.items() if split == "select"]
-    assert sorted(chosen) == [0, 0, 1, 1]
-    assert splits["e"] == "test"
-    assert splits == subset_splits(annotations, train=["validation"], test=["test"], num_select=4, seed=0)
-    for train, complaint in (
-        (["train"], "'train' is none of test, testing, validation"),
-        (["test"], "'test' is to be"),
-    ):
-        with pytest.raises(ValueError, match=complaint):
-            subset_splits(annotations, train=train, test=["test"], num_select=0, seed=0)
 
 
 def test_a_real_video_with_its_annotation(tmp_path: Path, test_data: Path) -> None:
@@ -256,7 +239,7 @@ def test_a_real_video_with_its_annotation(tmp_path: Path, test_data: Path) -> No
     video = AnnotatedVideo("highjump", row["subset"], row["duration"], row["fps"], (Segment(start, end, 0),))
     annotations = AnnotationSet("ActionFormer", ("HighJump",), (video,), ())
     settings = ImportSettings((FeatureFiles(folder, channels=2048),), SnippetTiming(16, 4))
-    store = import_features(tmp_path / "s", annotations, {"highjump": "test"}, settings)
+    store = import_features(tmp_path / "s", annotations, splits_of({"highjump": "test"}), settings)
     original = np.load(folder / "highjump.npy", allow_pickle=False)
     assert np.array_equal(store.features(0), original.astype(np.float32))
     assert store.start_s(0) == pytest.approx(0.2)
@@ -279,7 +262,7 @@ def test_real_features_of_mmaction2(tmp_path: Path, test_data: Path) -> None:
     )  # fmt: skip
     annotations = AnnotationSet("mmaction2", tuple(names), videos, ())
     settings = ImportSettings((FeatureFiles(folder, channels=400),), None)
-    store = import_features(tmp_path / "s", annotations, dict.fromkeys(rows, "test"), settings)
+    store = import_features(tmp_path / "s", annotations, splits_of(dict.fromkeys(rows, "test")), settings)
     assert [(v["num_snippets"], v["snippet_seconds"]) for v in store.videos] == [(5, 0.2), (5, 0.4)]
     assert store.segments[1] == {
         "video_id": "v_test2", "start_s": 1.0, "end_s": 2.0, "label": names.index("Drinking beer"), "ambiguous": False
@@ -291,7 +274,7 @@ def test_real_global_features_of_thumos(tmp_path: Path, test_data: Path) -> None
     names = array_names(path)
     videos = tuple(AnnotatedVideo(name, name.split("_")[1], 10.0, None, ()) for name in names)
     annotations = AnnotationSet("names", ("any",), videos, ())
-    splits = subset_splits(annotations, train=["validation"], test=["test"], num_select=20, seed=0)
+    splits = cut_subsets(annotations, train=["validation"], test=["test"], num_select=20, seed=0)
     store = import_features(
         tmp_path / "s", annotations, splits, ImportSettings((FeatureFiles(path, channels=512),), None)
     )
@@ -308,7 +291,7 @@ def test_real_scores_of_50_salads(tmp_path: Path, test_data: Path) -> None:
     videos = tuple(AnnotatedVideo(name, "test", 300.0, None, ()) for name in names)
     settings = ImportSettings((FeatureFiles(path, layout="tc", channels=18, cells=names, key="S"),), None)
     store = import_features(
-        tmp_path / "s", AnnotationSet("names", ("any",), videos, ()), dict.fromkeys(names, "test"), settings
+        tmp_path / "s", AnnotationSet("names", ("any",), videos, ()), splits_of(dict.fromkeys(names, "test")), settings
     )
     assert len(store.videos) == 10
     assert store.feat_dim == 18
@@ -331,7 +314,7 @@ def test_real_clips_as_whole_videos(tmp_path: Path, test_data: Path) -> None:
     )
     annotations = AnnotationSet("names", tuple(classes), videos, ())
     settings = ImportSettings((FeatureFiles(folder, channels=2048),), TIMING)
-    store = import_features(tmp_path / "s", annotations, dict.fromkeys(ids, "train"), settings)
+    store = import_features(tmp_path / "s", annotations, splits_of(dict.fromkeys(ids, "train")), settings)
     assert (len(store.videos), len(store.class_names), store.feat_dim) == (254, 21, 2048)
     assert [v["num_snippets"] for v in store.videos] == [len(np.load(folder / f"{name}.npy")) for name in ids]
     assert store.verify()

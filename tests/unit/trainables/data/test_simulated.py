@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from split_values import splits_of
 
 from trainables.data.annotations import AnnotatedVideo, AnnotationSet
 from trainables.data.evidence import Evidence, covered
 from trainables.data.readers import read_annotations
 from trainables.data.schema import Segment
 from trainables.data.simulated import Simulation, simulate
-from trainables.data.subsets import subset_splits
+from trainables.data.splits import cut_subsets
 
 MODEL = Evidence(
     feat_dim=64, core_fraction=0.5, core_strength=8.0, flank_strength=2.0, context_confuser=0.0, noise=0.0,
@@ -40,16 +41,15 @@ def _directions(folder: Path, simulation: Simulation) -> np.ndarray:
     """(K, C) of the classes, seen in videos of one action that is all core."""
     model = dataclasses.replace(simulation.evidence, core_fraction=1.0, noise=0.0)
     videos = [_video(Segment(0.0, 10.0, k), name=f"v{k}") for k in range(3)]
-    store = simulate(
-        folder, _set(*videos), {f"v{k}": "train" for k in range(3)}, dataclasses.replace(simulation, evidence=model)
-    )
+    splits = splits_of({f"v{k}": "train" for k in range(3)})
+    store = simulate(folder, _set(*videos), splits, dataclasses.replace(simulation, evidence=model))
     return np.stack([store.features(k)[5] / model.core_strength for k in range(3)])
 
 
 def test_evidence_lies_where_the_segments_do(tmp_path: Path) -> None:
     simulation = Simulation(MODEL, 0.5, seed=3)
     segments = (Segment(1.25, 4.0, 0), Segment(1.25, 3.0, 2), Segment(6.0, 7.0, 1, ambiguous=True), Segment(9.9, 14, 1))
-    store = simulate(tmp_path / "s", _set(_video(*segments)), {"a": "test"}, simulation)
+    store = simulate(tmp_path / "s", _set(_video(*segments)), splits_of({"a": "test"}), simulation)
     found = _strengths(store.features(0), _directions(tmp_path / "d", simulation))
     assert found.shape == (20, 3)
     for label, (start, end) in ((0, (2.5, 8.0)), (2, (2.5, 6.0)), (1, (19.8, 20.0))):
@@ -65,14 +65,16 @@ def test_evidence_lies_where_the_segments_do(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("duration_s", "num"), [(10.0, 20), (10.2, 21), (0.1, 1), (0.3 * 0.5 / 0.1, 3)])
 def test_snippets_cover_the_video(tmp_path: Path, duration_s: float, num: int) -> None:
-    store = simulate(tmp_path / "s", _set(_video(duration_s=duration_s)), {"a": "test"}, Simulation(MODEL, 0.5))
+    store = simulate(
+        tmp_path / "s", _set(_video(duration_s=duration_s)), splits_of({"a": "test"}), Simulation(MODEL, 0.5)
+    )
     assert store.videos[0]["num_snippets"] == num
     assert store.videos[0]["duration_s"] == duration_s
 
 
 def test_seeds_noise_and_wrong_labels(tmp_path: Path) -> None:
     videos = [_video(Segment(1.0, 3.0, i % 3), name=f"v{i:02}") for i in range(20)]
-    splits = {f"v{i:02}": "train" if i < 16 else "test" for i in range(20)}
+    splits = splits_of({f"v{i:02}": "train" if i < 16 else "test" for i in range(20)})
     base = Simulation(dataclasses.replace(MODEL, noise=1.0), 0.5, seed=1)
     stores = [
         simulate(tmp_path / str(i), _set(*videos), splits, simulation)
@@ -93,10 +95,10 @@ def test_seeds_noise_and_wrong_labels(tmp_path: Path) -> None:
 
 def test_videos_without_a_split_are_listed_and_without_a_duration_refused(tmp_path: Path) -> None:
     videos = _set(_video(), _video(name="b", duration_s=None))
-    store = simulate(tmp_path / "s", videos, {"a": "test"}, Simulation(MODEL, 0.5))
+    store = simulate(tmp_path / "s", videos, splits_of({"a": "test"}), Simulation(MODEL, 0.5))
     assert store.excluded == {"b": "no split"}
     with pytest.raises(ValueError, match="video 'b': no duration"):
-        simulate(tmp_path / "t", videos, {"b": "test"}, Simulation(MODEL, 0.5))
+        simulate(tmp_path / "t", videos, splits_of({"b": "test"}), Simulation(MODEL, 0.5))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,7 @@ def test_the_timelines_of_thumos(tmp_path: Path, test_data: Path) -> None:
     annotations = read_annotations(test_data / "thumos14" / "thumos14.json")
     subsets = sorted({video.subset for video in annotations.videos})
     test, train = subsets
-    splits = subset_splits(annotations, train=[train], test=[test], num_select=20, seed=0)
+    splits = cut_subsets(annotations, train=[train], test=[test], num_select=20, seed=0)
     model = dataclasses.replace(MODEL, feat_dim=32, noise=1.0)
     store = simulate(tmp_path / "s", annotations, splits, Simulation(model, 1.0, seed=0))
     assert len(store.videos) == 412

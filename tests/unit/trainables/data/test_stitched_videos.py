@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from trainables.data.clips import Clip, read_clips
-from trainables.data.inspection import shared_clips, summarise
+from trainables.data.inspection import shared_clips, store_annotations, summarise
+from trainables.data.schema import SPLITS
 from trainables.data.stitched import StitchSettings, choose_classes, stitch
 from trainables.data.stitched_config import Config
 from trainables.data.store import FeatureStore, write_store
@@ -75,7 +76,7 @@ def test_real_clips_with_the_defaults(tmp_path: Path, test_data: Path) -> None:
     _check(store, clips, settings)
     assert shared_clips(store) == []
     assert [v["num_snippets"] for v in store.videos if not 60 <= v["num_snippets"] <= 150] == []
-    for summary, videos in zip(summarise(store), (120, 40, 60), strict=True):
+    for summary, videos in zip(summarise(store_annotations(store), SPLITS), (120, 40, 60), strict=True):
         assert summary.videos == videos
         assert min(summary.per_class.values()) >= 5
         assert 0.1 < summary.action_share < 0.4

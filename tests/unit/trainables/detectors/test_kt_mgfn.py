@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainables.detectors.kt_mgfn.config import Base, Brm, Ccm, Config, Data, Mdcm, Post, Train
+from trainables.detectors.kt_mgfn.config import Base, Brm, Ccm, Config, Data, Ktm, Mdcm, Post, Train
 from trainables.detectors.kt_mgfn.model import KtMgfn
 from trainables.detectors.kt_mgfn.regressor import decode
 from trainables.detectors.kt_mgfn.selection import clipped_segments, select
@@ -215,7 +215,7 @@ def test_a_video_in_pieces_is_refused() -> None:
 
 
 def test_recipe() -> None:
-    first, second = Config().phases()
+    first, second = Config(ktm=Ktm(enabled=False)).phases()
     assert (first.epochs, first.lr, dict(first.loss_weights), first.frozen) == (
         30,
         1e-3,
@@ -224,7 +224,7 @@ def test_recipe() -> None:
     )
     assert (second.epochs, second.lr, dict(second.loss_weights)) == (70, 1e-4, {"class": 1.0, "oic": 10.0})
     assert first.weight_decay == second.weight_decay == 2e-4
-    stagewise = Config(train=Train("stagewise")).phases()[1]
+    stagewise = Config(train=Train("stagewise"), ktm=Ktm(enabled=False)).phases()[1]
     assert (dict(stagewise.loss_weights), stagewise.frozen) == ({"oic": 10.0}, ("stages.",))
 
 

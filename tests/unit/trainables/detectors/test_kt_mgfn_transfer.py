@@ -159,7 +159,7 @@ def test_the_recipe() -> None:
 
 
 def test_without_it_nothing_is_left_behind() -> None:
-    model = build(Config(base=SMALL.base, brm=SMALL.brm))
+    model = build(Config(base=SMALL.base, brm=SMALL.brm, ktm=Ktm(enabled=False)))
     assert not [name for name in model.state_dict() if name.startswith("transfer")]
     with pytest.raises(ValueError, match="no loss kt; this configuration has class"):
         model.losses(model(clips([0])), clips([0]), ("kt",))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +18,7 @@ from trainables.entrypoints.commands import data
 
 
 def _run(*arguments: object) -> tuple[int, str]:
-    result = CliRunner().invoke(data, [str(a) for a in arguments])
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(data, [str(a) for a in arguments])
     return result.exit_code, result.output
 
 
@@ -37,13 +39,14 @@ def test_the_commands_need_no_heavy_library() -> None:
     assert not {"torch", "numpy", "pyarrow", "pandas", "ray", "rich.table"} & set(loaded)
 
 
-def test_inspecting_a_store_needs_no_torch(tmp_path: Path) -> None:
+def test_inspecting_needs_no_torch(tmp_path: Path, annotations: Path) -> None:
     Config().prepare(tmp_path)
     code = (
         "import sys; from pathlib import Path; from trainables.entrypoints.commands import inspect; "
-        "inspect(Path(sys.argv[1])); sys.exit('torch' in sys.modules)"
+        "[inspect(Path(path)) for path in sys.argv[1:]]; sys.exit('torch' in sys.modules)"
     )
-    run = subprocess.run([sys.executable, "-c", code, str(Config().folder(tmp_path))], capture_output=True, check=False)
+    paths = [str(Config().folder(tmp_path)), str(annotations)]
+    run = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, check=False)
     assert run.returncode == 0, run.stderr
 
 
@@ -119,5 +122,84 @@ def test_a_changed_store_is_told(tmp_path: Path) -> None:
     assert "CONTENTS DO NOT MATCH" in output
 
 
-def test_what_is_no_store(tmp_path: Path) -> None:
-    assert _run("inspect", tmp_path / "none") == (2, f"error: no feature store at {tmp_path / 'none'}\n")
+def test_what_is_not_there(tmp_path: Path) -> None:
+    none = tmp_path / "none"
+    assert _run("inspect", none) == (2, f"error: {none}: no such file or folder of annotations\n")
+
+
+@pytest.fixture
+def annotations(tmp_path: Path) -> Path:
+    path = tmp_path / "toy.json"
+    actions = [{"segment": [0.0, 4.0], "label": "jump"}, {"segment": [3.0, 12.5], "label": "run"}]
+    database = {
+        "a": {"subset": "training", "duration": 10.0, "annotations": actions},
+        "b": {"subset": "validation", "annotations": [{"segment": ["1", "2"], "label": "run"}]},
+        "c": {"subset": "validation", "annotations": [{"segment": [1, 1], "label": "run"}]},
+    }
+    path.write_text(json.dumps({"database": database}))
+    return path
+
+
+def test_annotations_are_inspected_with_every_fault(annotations: Path) -> None:
+    code, output = _run("inspect", annotations)
+    assert code == 0
+    assert "format activitynet, 2 classes" in output
+    assert "faults: 3" in output
+    assert (
+        f"1 x segment ends after its video: kept; first: {annotations}: video 'a', annotation 1: [3.0, 12.5]" in output
+    )
+    assert f"1 x numbers stored as text: read as numbers; first: {annotations}: video 'b', annotation 0" in output
+    assert f"1 x segment without length: left out; first: {annotations}: video 'c', annotation 0: [1.0, 1.0]" in output
+    rows = {cells[0]: cells[1:] for cells in _cells(output)}
+    assert rows[""] == ["training", "validation"]
+    assert rows["videos"] == ["1", "2"]
+    assert rows["videos without segments"] == ["0", "1"]
+    assert rows["segments"] == ["2", "1"]
+    assert rows["overlapping segments"] == ["2", "0"]
+    assert rows["segments beyond the end"] == ["1", "0"]
+    assert rows["share of time with action"] == ["100%", ""]
+    assert rows["length 1 to 2 s"] == ["0", "1"]
+    assert rows["class run"] == ["1 in 1 videos", "1 in 1 videos"]
+
+
+def _cells(output: str) -> list[list[str]]:
+    return [[c.strip() for c in re.split("[│┃]", line)[1:-1]] for line in output.splitlines() if line[:1] in ("│", "┃")]
+
+
+def test_options_of_annotations(annotations: Path, tmp_path: Path) -> None:
+    info, classes, blocked = tmp_path / "info.csv", tmp_path / "classes.txt", tmp_path / "blocked.json"
+    info.write_text("filename,video-duration,fps\nv_b.mp4,8,25\nv_c.mp4,9,25\na.mp4,10.5,25\n")
+    classes.write_text("jump\nrun\nswim\n")
+    blocked.write_text('["c", "elsewhere"]')
+    options = ("--format", "activitynet", "--video-info", info, "--classes", classes, "--exclude", blocked)
+    code, output = _run("inspect", annotations, *options)
+    assert code == 0
+    assert "excluded: 1 videos of the 2 that are listed" in output
+    rows = {cells[0]: cells[1:] for cells in _cells(output)}
+    assert rows["videos"] == ["1", "1"]
+    assert rows["videos of known duration"] == ["1", "1"]
+    assert rows["class swim"] == ["0 in 0 videos", "0 in 0 videos"]
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--format", "thumos"), "format 'thumos' is none of auto, activitynet"),
+        (("--format", "bsn"), "not of the format 'bsn'"),
+        (("--seconds-per-step", "1"), "seconds_per_step: means nothing for"),
+        (("--classes", "none.txt"), "none.txt: no such file"),
+    ],
+)
+def test_errors_about_annotations_are_one_line(annotations: Path, options: tuple[str, ...], complaint: str) -> None:
+    code, output = _run("inspect", annotations, *options)
+    assert code == 2
+    assert output.startswith("error: ")
+    assert output.count("\n") == 1
+    assert complaint in output
+
+
+def test_a_store_takes_no_options(tmp_path: Path) -> None:
+    Config().prepare(tmp_path)
+    code, output = _run("inspect", Config().folder(tmp_path), "--format", "activitynet")
+    assert code == 2
+    assert "is a store; options are for annotations only" in output

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from trainables.aux_tasks.kt_mmd.config import Config as KtMmd
 from trainables.aux_tasks.mdc_cas.config import Config as MdcCas
 from trainables.config import Phase
 from trainables.data.dataset import FeatureDataset
@@ -18,7 +19,7 @@ from trainables.data.schema import Segment
 from trainables.data.store import write_store
 from trainables.data.synthetic import make_videos
 from trainables.data.synthetic_config import Config as Synthetic
-from trainables.detectors.kt_mgfn.config import Base, Brm, Ccm, Config, Data, Mdcm, Optim
+from trainables.detectors.kt_mgfn.config import Base, Brm, Ccm, Config, Data, Ktm, Loss, Mdcm, Optim
 from trainables.entrypoints.detection import DetectionTrial, weighted_sum
 from trainables.entrypoints.optimizer import make_optimizer, set_learning_rate
 from trainables.entrypoints.raw_outputs import read_raw
@@ -29,6 +30,7 @@ DETECTOR = Config(
     data=Data(length=32),
     base=Base(width=16, dropout=0.3),
     mdcm=Mdcm((1, 2)),
+    ktm=Ktm(enabled=False),
     brm=Brm(width=8),
     optim=Optim(epochs1=3, epochs2=2, lr1=5e-3, lr2=5e-4),
 )
@@ -81,6 +83,55 @@ def test_a_resumed_trial_is_equal_to_the_bit(root: Path, tmp_path: Path, stop_at
     assert train(second, 5 - stop_at) == history[stop_at:]
     for a, b in zip(whole._modules.state_dict().values(), second._modules.state_dict().values(), strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("stop_at", [1, 2, 3, 5])
+def test_transfer_from_trimmed_clips_resumes_to_the_bit(root: Path, tmp_path: Path, stop_at: int) -> None:
+    detector = dataclasses.replace(DETECTOR, ktm=Ktm(enabled=True, epochs=2, length=16))
+    tasks = {"kt_mmd": KtMmd(length=16)}
+    whole = trial(root, detector=detector, tasks=tasks)
+    losses = train(whole, 7)
+    assert [sorted(epoch) for epoch in losses[::3]] == [
+        ["class", "kt_mmd", "loss"], ["class", "kt", "kt_mmd", "loss"], ["class", "kt", "kt_mmd", "loss", "oic"],
+    ]  # fmt: skip
+    first = trial(root, detector=detector, tasks=tasks)
+    train(first, stop_at)
+    first.save(tmp_path / "c.pt")
+    again = trial(root, detector=detector, tasks=tasks)
+    again.load(tmp_path / "c.pt")
+    assert train(again, 7 - stop_at) == losses[stop_at:]
+    assert again.score_select(detector, PROTOCOL) == whole.score_select(detector, PROTOCOL)
+
+
+def test_transfer_brings_held_out_videos_nearer_to_the_clips(root: Path) -> None:
+    def distance(beta: float) -> float:
+        ktm = Ktm(enabled=True, epochs=2, length=16)
+        detector = dataclasses.replace(DETECTOR, ktm=ktm, loss=Loss(beta=beta), brm=Brm(enabled=False))
+        run = trial(root, detector=detector)
+        train(run, 5)
+        model = run._model.eval()
+        inputs = run._data.batches(
+            "select", sampling=detector.sampling(), batch_size=16, supervision="video_labels", seed=0, epoch=None
+        )
+        torch.manual_seed(0)
+        with torch.no_grad():
+            return float(np.mean([model.losses(model(batch), batch, ("kt",))["kt"] for batch in inputs]))
+
+    assert distance(10.0) < distance(0.0)
+
+
+def test_a_data_set_without_clips_is_refused_beforehand(tmp_path: Path) -> None:
+    bare = Synthetic(num_videos=30, num_classes=3, feat_dim=8, trimmed_per_class=0)
+    bare.prepare(tmp_path)
+    with pytest.raises(ValueError, match=r"kt_mgfn learns from trimmed clips, and data set 'synthetic' has none; set"):
+        Config().check_data(bare, tmp_path)
+    with pytest.raises(ValueError, match="task kt_mmd learns from trimmed clips"):
+        KtMmd().check_data(bare, tmp_path)
+    Config(ktm=Ktm(enabled=False)).check_data(bare, tmp_path)
+    with pytest.raises(ValueError, match="has no trimmed clips"):
+        bare.open(tmp_path).batches(
+            "trimmed", sampling=DETECTOR.sampling(), batch_size=2, supervision="none", seed=0, epoch=None
+        )
 
 
 def test_phases_and_their_losses(root: Path) -> None:

@@ -16,10 +16,11 @@ import typer
 from typer.testing import CliRunner
 
 from trainables.data.readers import read_annotations
+from trainables.data.readers.video_ids import read_video_ids
 from trainables.data.synthetic_config import Config
 from trainables.detections import Detections
 from trainables.entrypoints.eval_command import evaluate
-from trainables.entrypoints.eval_options import parse_grid, read_ids
+from trainables.entrypoints.eval_options import parse_grid
 from trainables.evaluation.activitynet_json import write_activitynet_json
 from trainables.evaluation.detection_map import ACTIVITYNET_GRID
 from trainables.evaluation.parquet import write_detections_parquet
@@ -129,6 +130,48 @@ def test_afsd_is_the_same_from_the_official_folder_and_from_its_own_file(test_da
         values.append(json.loads(out.read_text()))
     assert values[0]["map"] == values[1]["map"]
     assert 0.05 < values[0]["average_map"] < 0.95
+
+
+def test_diagnosis_of_planted_errors(tmp_path: Path) -> None:
+    database = {v: {"subset": "test", "duration": 100, "annotations": DATABASE[v]["annotations"]} for v in "ab"}
+    results = {
+        "a": [
+            {"segment": [0, 10], "label": "Diving", "score": 0.9},
+            {"segment": [0, 9], "label": "Diving", "score": 0.8},  # double detection
+            {"segment": [50, 60], "label": "Diving", "score": 0.7},  # background
+        ],
+        "b": [{"segment": [5, 15], "label": "Diving", "score": 0.6}],  # wrong label
+    }
+    found, truth = _write(tmp_path, results, database)
+    out = {suffix: tmp_path / f"o.{suffix}" for suffix in ("json", "html")}
+    options = ("--truth", truth, "--tiou", "0.5", "--diagnose", "--json", out["json"], "--html", out["html"])
+    code, output = _run(found, *options)
+    assert code == 0, output
+    diagnosis = json.loads(out["json"].read_text())["diagnosis"]
+    profile = diagnosis["false_positives"]
+    counts = dict(zip(profile["types"], np.sum(profile["counts"], axis=0)[0], strict=True))
+    assert counts == {
+        "true_positive": 1, "double_detection": 1, "wrong_label": 1, "localisation": 0, "confusion": 0, "background": 1,
+    }  # fmt: skip
+    assert diagnosis["false_negatives"]["missed"] == [0.5]
+    for shown in ("double detection", "By coverage: sensitivity", "missed"):
+        assert shown in output
+        assert shown in out["html"].read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--protocol", "wtalc"), "matches as activitynet, afsd and opentad do, not as 'wtalc'"),
+        (("--buckets", "thumos"), "buckets: 'thumos' is none of activitynet, thumos14, quantiles"),
+        ((), "do not say how long video 'a' is"),
+    ],
+)
+def test_what_cannot_be_diagnosed(tmp_path: Path, options: tuple[str, ...], complaint: str) -> None:
+    found, truth = _write(tmp_path)
+    code, output = _run(found, "--truth", truth, "--subset", "test", "--diagnose", *options)
+    assert code == 2
+    assert complaint in output
 
 
 def test_blocked_videos_are_deleted_from_both_sides(tmp_path: Path) -> None:
@@ -248,14 +291,14 @@ def test_grids_that_are_none(text: str) -> None:
 
 
 def test_lists_of_ids(tmp_path: Path, test_data: Path) -> None:
-    assert len(read_ids(test_data / "activitynet" / "api_action_get_blocked.json")) == 986
+    assert len(read_video_ids(test_data / "activitynet" / "api_action_get_blocked.json")) == 986
     for text, ids in (('["a", "b"]', ("a", "b")), ("a\nb\n", ("a", "b"))):
         (tmp_path / "ids").write_text(text)
-        assert read_ids(tmp_path / "ids") == ids
+        assert read_video_ids(tmp_path / "ids") == ids
     for text, complaint in (("[1]", "a JSON list of video ids"), ("[", "not JSON"), ("\n", "holds no video id")):
         (tmp_path / "ids").write_text(text)
         with pytest.raises(ValueError, match=complaint):
-            read_ids(tmp_path / "ids")
+            read_video_ids(tmp_path / "ids")
 
 
 def test_it_needs_neither_torch_nor_ray(tmp_path: Path) -> None:

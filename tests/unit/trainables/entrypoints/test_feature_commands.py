@@ -102,7 +102,7 @@ def test_two_streams_with_their_own_options(tmp_path: Path, annotations: Path, r
         (["--channels", 5], "no axis of (6, 30) has the 5 channels expected"),
         (["--channels", 6, "--stride-frames", 4], "the stride or the rate is wrong"),
         (["--channels", 6, "--fps", "x"], "fps: 'x' is not a number or a fraction like 30000/1001"),
-        (["--channels", 6, "--train", "train"], "subset 'train' is none of testing, training, validation"),
+        (["--channels", 6, "--train", "train"], "subset 'train' is none of training, validation, testing"),
         (["--channels", 6, "--name", "{video_id}"], "10 of 10 videos have no features (v00"),
         (["--channels", 6, "--channels", 6], "--channels: 2 values for 1 streams"),
         (["--channels", 6, "--missing", "skip"], "missing: 'skip' is none of refuse, exclude"),

@@ -280,6 +280,16 @@ def test_single_precision_gives_the_same_up_to_its_rounding(rule: dict[str, Any]
     assert torch.allclose(by_row.double(), by_row_exact, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("narrow", [torch.float16, torch.bfloat16, torch.long])
+def test_narrower_numbers_are_widened_first(narrow: torch.dtype) -> None:
+    # 3,000 candidates: half precision could not count them
+    start = torch.arange(3000) * 4
+    segments, scores = torch.stack([start, start + 2], 1), torch.arange(3000, 0, -1)
+    kept, final = suppress(segments, scores.to(narrow), _one_group(3000), decay="hard", tiou_threshold=0.5, max_num=5)
+    assert final.dtype == torch.float32
+    assert kept.tolist() == list(range(5))
+
+
 def test_nothing_in_nothing_out() -> None:
     empty = torch.zeros(0, dtype=torch.float64)
     kept, final = suppress(torch.zeros(0, 2), empty, torch.zeros(0, dtype=torch.long), decay="hard", tiou_threshold=0.5)

@@ -1,0 +1,159 @@
+"""A decoder that hangs, crashes or leaks harms its own process only, and is passed over the next time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from encoded_videos import decode_in_order, encode, moving_picture, worst_difference
+
+from trainables.data.video.errors import VideoError
+from trainables.data.video.geometry import FrameTransform
+from trainables.data.video.reader import VideoReader
+
+PYAV = "trainables.data.video.pyav_decoder:PyAv"
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return encode(tmp_path_factory.mktemp("video") / "a.mp4", moving_picture(40), options={"g": "10"})
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("Hanging", "no answer within 1.5 s"),
+        ("HangingAtOpen", "no answer within 1.5 s"),
+        ("Killed", "signal 9"),
+        ("Aborting", "signal 6"),
+    ],
+)
+def test_the_next_decoder_takes_over_from_one_that_hangs_or_crashes(video: Path, kind: str, words: str) -> None:
+    with VideoReader(timeout_s=1.5, decoders=[f"failing_decoders:{kind}", PYAV]) as reader:
+        reader.probe(video)
+        first = reader.process_id
+        assert first is not None
+        clip = reader.read(video, [5, 30])
+        assert worst_difference(clip.frames, decode_in_order(video)[[5, 30]]) < 0.2
+        assert clip.decoders[0].name == "pyav"
+        assert clip.decoders[0].why is not None
+        assert words in clip.decoders[0].why
+        assert not _alive(first)
+        second = reader.process_id
+        begun = time.monotonic()
+        assert reader.read(video, [7]).decoders[0].name == "pyav"
+        assert time.monotonic() - begun < 1.5, "it is not tried again"
+        assert reader.process_id == second
+
+
+@pytest.mark.parametrize("kind", ["Hanging", "Killed"])
+def test_without_another_decoder_it_is_an_error_in_bounded_time(video: Path, kind: str) -> None:
+    with VideoReader(timeout_s=1.5, decoders=[f"failing_decoders:{kind}"]) as reader:
+        reader.probe(video)
+        begun = time.monotonic()
+        with pytest.raises(VideoError, match="no answer within|crashed"):
+            reader.read(video, [5])
+        assert time.monotonic() - begun < 10
+        assert reader.probe(video).num_frames == 40
+
+
+def test_a_stopped_process_is_replaced(video: Path) -> None:
+    with VideoReader(timeout_s=2) as reader:
+        reader.probe(video)
+        pid = reader.process_id
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        clip = reader.read(video, [3])
+        assert worst_difference(clip.frames, decode_in_order(video)[[3]]) < 0.2
+        assert not _alive(pid)
+
+
+def test_closing_in_the_middle_of_a_series_leaves_no_process(test_data: Path) -> None:
+    reader = VideoReader()
+    series = reader.windows(test_data / "videos/demo.mp4", window_frames=8, stride_frames=8)
+    next(series)
+    pid = reader.process_id
+    assert pid is not None
+    series.close()
+    reader.close()
+    assert not _alive(pid)
+
+
+def test_a_busy_process_ends_itself_when_its_parent_is_killed(video: Path) -> None:
+    code = (
+        "import sys; from trainables.data.video.reader import VideoReader\n"
+        "r = VideoReader(timeout_s=1, decoders=['failing_decoders:Hanging']); r.probe(sys.argv[1])\n"
+        "print(r.process_id, flush=True); r._timeout_s = 3; r.read(sys.argv[1], [0])"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ["PYTHONPATH"]])}
+    parent = subprocess.Popen([sys.executable, "-c", code, str(video)], stdout=subprocess.PIPE, env=environment)
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    time.sleep(0.5)
+    parent.kill()
+    parent.communicate()
+    deadline = time.monotonic() + 3 + 5 + 5
+    while _alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not _alive(pid)
+
+
+def test_hundreds_of_files_are_opened_in_bounded_memory(video: Path, tmp_path: Path) -> None:
+    """Good and broken files in turn: the process is renewed by count, and does not grow in between."""
+    paths = [tmp_path / f"{number}.mp4" for number in range(100)]
+    for number, path in enumerate(paths):
+        content = video.read_bytes()
+        path.write_bytes(content if number % 2 else content[: len(content) // 2])
+    pids, resident, opened = set(), [], 0
+    with VideoReader(max_opened=150) as reader:
+        for _ in range(3):
+            for number, path in enumerate(paths):
+                try:
+                    reader.read(path, [number % 40], FrameTransform(size=(32, 48)))
+                    opened += 1
+                except VideoError:
+                    assert number % 2 == 0
+                process = reader._process
+                assert process is not None
+                pids.add(process.pid)
+                resident.append(process.resident_bytes)
+    assert opened == 150
+    assert 2 <= len(pids) <= 4
+    settled = resident[20]
+    assert max(resident) < settled + (40 << 20)
+
+
+def test_a_process_that_has_grown_is_renewed(video: Path, tmp_path: Path) -> None:
+    with VideoReader(max_resident_mib=1) as reader:
+        reader.probe(video)
+        first = reader.process_id
+        clip = reader.read(video, [0])
+        assert reader.process_id != first
+        assert worst_difference(clip.frames, decode_in_order(video)[[0]]) < 0.2
+
+
+def test_requests_larger_than_a_message_or_the_memory_of_one(video: Path) -> None:
+    with VideoReader() as reader:
+        order = np.random.default_rng(0).integers(0, 40, 30_000)
+        clip = reader.read(video, order, FrameTransform(size=(2, 2)))
+        expected = reader.read(video, np.arange(40), FrameTransform(size=(2, 2))).frames
+        assert np.array_equal(clip.frames, expected[order])
+        large = reader.read(video, np.arange(12), FrameTransform(size=(1080, 1920))).frames
+        assert large.shape == (12, 1080, 1920, 3)
+        assert worst_difference(large[10:], reader.read(video, [10, 11], FrameTransform(size=(1080, 1920))).frames) == 0
+        with pytest.raises(ValueError, match="scale it down"):
+            reader.read(video, [0], FrameTransform(size=(10_000, 10_000)))

@@ -1,0 +1,119 @@
+"""CleanNet and UntrimmedNet in whole trials: they learn, resume to the bit and never read a training boundary."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from trainables.data.dataset import FeatureDataset
+from trainables.data.schema import Segment
+from trainables.data.store import write_store
+from trainables.data.synthetic import make_videos
+from trainables.data.synthetic_config import Config as Synthetic
+from trainables.detectors.clean_net.config import Config as CleanNet
+from trainables.detectors.clean_net.config import Gen, Optim
+from trainables.detectors.untrimmed_net.config import Cls, Warmup
+from trainables.detectors.untrimmed_net.config import Config as UntrimmedNet
+from trainables.entrypoints.detection import DetectionTrial
+from trainables.evaluation.protocols import ActivityNet
+
+DATA = Synthetic(num_videos=30, num_classes=3, feat_dim=8)
+PROTOCOL = ActivityNet((0.3, 0.5))
+CLEAN = CleanNet(
+    cls=Cls(dropout=0.3),
+    gen=Gen(width=16),
+    warmup=Warmup(lr=5e-3, epochs=8),
+    optim=Optim(lr=1e-3, epochs=8, lr_step=4, batch_size=2),
+)
+DETECTORS: dict[str, Any] = {
+    "untrimmed_net": UntrimmedNet(cls=CLEAN.cls, warmup=CLEAN.warmup, batch_size=2),
+    "cleannet_simple": dataclasses.replace(CLEAN, gen=Gen(width=16, tsn_sampling=False), joint=False),
+    "cleannet": CLEAN,
+}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    DATA.prepare(folder)
+    return folder
+
+
+def trial(root: Path, name: str, dataset: Any = DATA) -> DetectionTrial:
+    return DetectionTrial(
+        detector=DETECTORS[name], tasks={}, dataset=dataset, protocol=PROTOCOL, seed=0, data_root=root
+    )
+
+
+def score(run: DetectionTrial, name: str, split: str) -> float:
+    matches = PROTOCOL.match(run.detections(split, DETECTORS[name]), run._data.ground_truth(split))
+    return float(PROTOCOL.score(matches)["avg_map"])
+
+
+def train(run: DetectionTrial) -> list[dict[str, float]]:
+    return [dict(run.train_epoch()) for _ in range(run.num_epochs - run.epoch)]
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_a_handful_of_videos_is_learned(name: str, root: Path) -> None:
+    run = trial(root, name)
+    before = score(run, name, "train")
+    history = train(run)
+    assert history[7]["class"] < 0.5 * history[0]["class"]
+    after = score(run, name, "train")
+    assert after > 0.7
+    assert after > before + 0.4
+    if name != "untrimmed_net":
+        assert min(h["num_positives"] for h in history[8:]) > 3
+
+
+def test_permuted_labels_teach_nothing(root: Path) -> None:
+    run = trial(root, "cleannet", dataclasses.replace(DATA, permute_labels=True))
+    train(run)
+    assert score(run, "cleannet", "select") < 0.25
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_scrambling_training_boundaries_changes_nothing(name: str, root: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+
+    def moved(segment: Segment) -> Segment:
+        start = float(rng.random() * 9)
+        return dataclasses.replace(segment, start_s=start, end_s=start + 1)
+
+    videos = [
+        dataclasses.replace(v, segments=tuple(moved(s) for s in v.segments)) if v.split == "train" else v
+        for v in make_videos(DATA)
+    ]
+    write_store(tmp_path / "scrambled", videos, trial(root, name)._data.class_names, {})
+
+    class Opener:
+        def open(self, data_root: Path) -> FeatureDataset:
+            return FeatureDataset(tmp_path / "scrambled")
+
+    a, b = trial(root, name), trial(root, name, Opener())
+    assert train(a) == train(b)
+    assert score(a, name, "train") != score(b, name, "train")  # the boundaries did move
+    assert all(
+        torch.equal(x, y)
+        for x, y in zip(a._modules.state_dict().values(), b._modules.state_dict().values(), strict=True)
+    )
+    first, second = (run.detections("select", DETECTORS[name]) for run in (a, b))
+    assert np.array_equal(first.segments_s, second.segments_s)
+    assert np.array_equal(first.scores, second.scores)
+
+
+def test_a_resumed_trial_is_equal_to_the_bit(root: Path, tmp_path: Path) -> None:
+    whole, first, second = (trial(root, "cleannet") for _ in range(3))
+    history = train(whole)
+    for _ in range(11):  # within the second phase, after a fall of the learning rate
+        first.train_epoch()
+    first.save(tmp_path / "checkpoint.pt")
+    torch.rand(100)
+    second.load(tmp_path / "checkpoint.pt")
+    assert train(second) == history[11:]

@@ -1,0 +1,1 @@
+"""CleanNet's contrast score as a judge of any host's segments."""

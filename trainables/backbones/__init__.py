@@ -1,0 +1,1 @@
+"""Video networks that turn frames into features, their public checkpoints, and their preprocessing."""

@@ -1,0 +1,1 @@
+"""CleanNet: weakly supervised detection, boundaries regressed under a contrast score of segments."""

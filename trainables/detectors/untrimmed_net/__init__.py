@@ -1,0 +1,1 @@
+"""UntrimmedNet: snippet classification with attention, learned from video labels; detection by a threshold."""
