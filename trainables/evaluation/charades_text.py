@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from trainables.detections import FloatArray
 from trainables.evaluation.frame_labels import CHARADES_POINTS
 from trainables.evaluation.frame_scores import FrameScores
 from trainables.evaluation.video_scores import VideoScores, video_scores
@@ -27,7 +27,7 @@ def read_charades_localization(path: Path, num_classes: int) -> FrameScores:
         ValueError: a line of another shape, a score that is not finite, a point that does not exist or is there twice;
             the line is named.
     """
-    rows: dict[tuple[str, int], tuple[int, list[float]]] = {}
+    rows: dict[tuple[str, int], tuple[int, FloatArray]] = {}
     for number, words in _lines(path, num_classes, leading=("video", "point")):
         try:
             point = int(words[1])
@@ -65,7 +65,7 @@ def read_charades_classification(path: Path, num_classes: int) -> VideoScores:
     Raises:
         ValueError: a line of another shape, a score that is not finite, a video that is there twice; the line is named.
     """
-    rows: dict[str, tuple[int, list[float]]] = {}
+    rows: dict[str, tuple[int, FloatArray]] = {}
     for number, words in _lines(path, num_classes, leading=("video",)):
         earlier, _ = rows.setdefault(words[0], (number, _numbers(path, number, words[1:])))
         if earlier != number:
@@ -91,13 +91,12 @@ def _lines(path: Path, num_classes: int, leading: tuple[str, ...]) -> Iterator[t
             yield number, words
 
 
-def _numbers(path: Path, number: int, words: list[str]) -> list[float]:
+def _numbers(path: Path, number: int, words: list[str]) -> FloatArray:
     try:
-        values = [float(word) for word in words]
+        values = np.asarray([float(word) for word in words])
     except ValueError as error:
         raise ValueError(f"{path}: line {number}: {error}") from error
-    if not math.isfinite(math.fsum(values)):
-        bad = next((word for word, value in zip(words, values, strict=True) if not math.isfinite(value)), None)
-        if bad is not None:
-            raise ValueError(f"{path}: line {number}: score {bad} is not finite; leave the line out instead")
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        raise ValueError(f"{path}: line {number}: score {words[bad[0]]} is not finite; leave the line out instead")
     return values
