@@ -97,3 +97,19 @@ def random_crop_at(generator: np.random.Generator) -> tuple[float, float]:
     """A crop position for :class:`FrameTransform`: every offset that fits is equally likely."""
     top, left = generator.random(2)
     return float(top), float(left)
+
+
+def cover(height: int, width: int, out_height: int, out_width: int) -> FrameTransform:
+    """Scale with the aspect ratio kept until a size is covered, then cut out its centre.
+
+    Args:
+        height: of the video's frames as they are shown.
+        width: likewise.
+        out_height: wanted.
+        out_width: wanted.
+    """
+    if height * out_width > width * out_height:  # taller than wanted
+        size = (-(-height * out_width // width), out_width)
+    else:
+        size = (out_height, -(-width * out_height // height))
+    return FrameTransform(size=size, crop=(out_height, out_width))

@@ -1,0 +1,115 @@
+"""Frames per second through the reader and its process, beside bare decord in this one, and memory over many opens.
+
+Run ``python benchmarks/video_reading.py VIDEO...``. Both decode with one thread; the best of several alternating runs
+counts, for the machine may be shared. Frames are counted as delivered: a frame in four overlapping windows is four.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainables.data.video.geometry import FrameTransform
+from trainables.data.video.reader import VideoReader
+from trainables.data.video.sampling import sliding_windows
+
+WINDOW = 16
+
+
+def decord_windows(path: Path, side: int, stride: int) -> int:
+    import decord
+
+    reader = decord.VideoReader(str(path), width=side, height=side, num_threads=1)
+    windows = sliding_windows(len(reader), WINDOW, stride).frames
+    return sum(len(reader.get_batch(window).asnumpy()) for window in windows)
+
+
+def our_windows(reader: VideoReader, path: Path, side: int, stride: int) -> int:
+    transform = FrameTransform(size=(side, side))
+    windows = reader.windows(path, window_frames=WINDOW, stride_frames=stride, transform=transform)
+    return sum(len(window.frames) for window in windows)
+
+
+def clip_starts(num_frames: int) -> Any:
+    return np.random.default_rng(0).integers(0, num_frames - WINDOW, 40)
+
+
+def decord_clips(path: Path, side: int) -> int:
+    import decord
+
+    reader = decord.VideoReader(str(path), width=side, height=side, num_threads=1)
+    starts = clip_starts(len(reader))
+    return sum(len(reader.get_batch(np.arange(start, start + WINDOW)).asnumpy()) for start in starts)
+
+
+def our_clips(reader: VideoReader, path: Path, side: int) -> int:
+    transform = FrameTransform(size=(side, side))
+    starts = clip_starts(reader.probe(path).num_frames)
+    return sum(len(reader.read(path, np.arange(start, start + WINDOW), transform).frames) for start in starts)
+
+
+def best_rate(runs: list[tuple[int, float]]) -> float:
+    return max(frames / seconds for frames, seconds in runs)
+
+
+def timed(work: Callable[[], int]) -> tuple[int, float]:
+    start = time.perf_counter()
+    frames = work()
+    return frames, time.perf_counter() - start
+
+
+def compare(reader: VideoReader, path: Path, side: int, repeats: int) -> None:
+    cases: dict[str, tuple[Callable[[], int], Callable[[], int]]] = {
+        "clips one after another": (
+            lambda: decord_windows(path, side, 16),
+            lambda: our_windows(reader, path, side, 16),
+        ),
+        "windows every 4 frames": (lambda: decord_windows(path, side, 4), lambda: our_windows(reader, path, side, 4)),
+        "clips anywhere": (lambda: decord_clips(path, side), lambda: our_clips(reader, path, side)),
+    }
+    for name, (bare, ours) in cases.items():
+        pairs = [(timed(bare), timed(ours)) for _ in range(repeats)]
+        assert len({frames for pair in pairs for frames, _ in pair}) == 1, "both deliver the same number"
+        theirs, own = best_rate([p[0] for p in pairs]), best_rate([p[1] for p in pairs])
+        print(f"| {path.name} | {side} | {name} | {theirs:,.0f} | {own:,.0f} | {own / theirs:.2f} |", flush=True)
+
+
+def memory_over_opens(paths: list[Path], opens: int) -> None:
+    """Every read opens another file, as a pass over a data set does."""
+    transform = FrameTransform(size=(112, 112))
+    pids, resident = set(), []
+    with VideoReader() as reader:
+        for number in range(opens):
+            path = paths[number % len(paths)]
+            reader.read(path, [number % 16], transform)
+            process = reader._process
+            assert process is not None
+            pids.add(process.pid)
+            resident.append(process.resident_bytes / 2**20)
+    print(
+        f"{opens} opens: {len(pids)} processes, resident {min(resident):.0f} to {max(resident):.0f} MiB, "
+        f"{resident[len(paths) * 4]:.0f} after {len(paths) * 4}, {resident[-1]:.0f} at the end"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("videos", nargs="+", type=Path)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--opens", type=int, default=3000)
+    arguments = parser.parse_args()
+    print("| video | side | what | bare decord, frames/s | this reader, frames/s | ratio |\n|---|---|---|---|---|---|")
+    with VideoReader() as reader:
+        for path in arguments.videos:
+            for side in (112, 224):
+                compare(reader, path, side, arguments.repeats)
+    memory_over_opens(arguments.videos, arguments.opens)
+
+
+if __name__ == "__main__":
+    main()
