@@ -9,6 +9,7 @@ import typer
 
 from trainables.entrypoints.extract_commands import extract
 from trainables.entrypoints.feature_commands import import_store, simulated
+from trainables.entrypoints.video_commands import stitched_videos
 
 if TYPE_CHECKING:
     from trainables.data.annotations import AnnotationSet
@@ -21,6 +22,7 @@ data.add_typer(build, name="build")
 data.command("import")(import_store)
 data.command()(extract)
 build.command()(simulated)
+build.command("stitched-videos")(stitched_videos)
 
 
 def _fail(error: Exception) -> typer.Exit:
