@@ -33,8 +33,8 @@ def align_1d(
         (R, C, P), gradient reaches ``feats``.
 
     Raises:
-        ValueError: ``length`` or ``sampling_ratio`` out of bounds, an input that is not there, or (half_pixel) a segment
-            that ends before it starts; the first one is named.
+        ValueError: ``length`` or ``sampling_ratio`` out of bounds, an input that is not there, or (half_pixel) a
+            segment that ends before it starts; the first one is named.
     """
     if length < 1 or sampling_ratio < 0:
         raise ValueError(f"length {length} must be 1 or more, sampling_ratio {sampling_ratio} 0 or more")
