@@ -161,6 +161,10 @@ class DatasetConfig(Protocol):
         """Whether there are trimmed clips of its classes, under the split "trimmed"."""
         ...
 
+    def remarks(self, data_root: Path) -> tuple[str, ...]:
+        """What a report has to say about the data: videos that were left out, and why."""
+        ...
+
     def digest(self, data_root: Path) -> str:
         """Hash of the data as they are, cheap (from the manifest)."""
         ...

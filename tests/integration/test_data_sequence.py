@@ -34,7 +34,10 @@ def test_a_video_becomes_scored_detections(tmp_path: Path, test_data: Path) -> N
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         outputs.append(done.stdout)
     assert "1 of 1 videos have features, 0 failed" in outputs[1]
-    assert "left out, no features in features: 2 videos (golf, tennis26)" in outputs[2]
+    left_out = "2 videos left out, no features in features: golf, tennis26"
+    assert left_out in outputs[2]
+    assert left_out in outputs[3]
+    assert left_out in (tmp_path / "runs" / "kt_mgfn__one_video" / "report" / "report.html").read_text()
 
     (video,) = FeatureStore(tmp_path / "data" / "highjump").videos
     assert video["num_snippets"] == 46  # 727 frames, 16 each, the last one padded

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from trainables.config import param
+from trainables.data.store_config import StoreConfig
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(StoreConfig):
     """A store that ``tadtune data import`` has made."""
 
     key: ClassVar[str] = "features"
-    supervision: ClassVar[str] = "segments"
 
     store: str = param("features", "name of the store below the data folder, or a path to it")
     permute_labels: bool = param(False, "control: exchange the training videos' labels")
@@ -30,6 +29,11 @@ class Config:
         """Where the store is."""
         return data_root / self.store
 
+    @property
+    def shuffle_seed(self) -> int:
+        """Of the exchange of labels."""
+        return self.permute_seed
+
     def prepare(self, data_root: Path) -> None:
         """Check that the store is there and whole.
 
@@ -37,27 +41,4 @@ class Config:
             FileNotFoundError: it has not been built.
             ValueError: it is damaged.
         """
-        folder = self.folder(data_root)
-        if not (folder / "manifest.json").is_file():
-            raise FileNotFoundError(
-                f"no data set at {folder}; build it with "
-                f"`tadtune data import --annotations FILE --features FOLDER --out {folder}`"
-            )
-        import_module("trainables.data.store").FeatureStore(folder)
-
-    def has_trimmed(self, data_root: Path) -> bool:
-        """Whether there are trimmed clips of its classes."""
-        there: bool = import_module("trainables.data.trimmed").has_trimmed(self.folder(data_root))
-        return there
-
-    def digest(self, data_root: Path) -> str:
-        """Digest of the contents."""
-        digest: str = import_module("trainables.data.trimmed").digest_with_trimmed(self.folder(data_root))
-        return digest
-
-    def open(self, data_root: Path) -> Any:
-        """Open for reading."""
-        seed = self.permute_seed if self.permute_labels else None
-        return import_module("trainables.data.dataset").FeatureDataset(
-            self.folder(data_root), permute_labels_seed=seed, overfit=self.overfit
-        )
+        self.check_store(data_root, "tadtune data import --annotations FILE --features FOLDER")

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from trainables.config import param
+from trainables.data.store_config import StoreConfig
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(StoreConfig):
     """A store that ``tadtune data build stitched`` has made."""
 
     key: ClassVar[str] = "stitched"
-    supervision: ClassVar[str] = "segments"
 
     store: str = param("gym_stitched", "name of the store below the data folder")
     permute_labels: bool = param(False, "control: exchange the training videos' labels")
@@ -30,6 +29,11 @@ class Config:
         """Where the store is."""
         return data_root / self.store
 
+    @property
+    def shuffle_seed(self) -> int:
+        """Of the exchange of labels."""
+        return self.permute_seed
+
     def prepare(self, data_root: Path) -> None:
         """Check that the store is there and whole.
 
@@ -37,27 +41,4 @@ class Config:
             FileNotFoundError: it has not been built.
             ValueError: it is damaged.
         """
-        folder = self.folder(data_root)
-        if not (folder / "manifest.json").is_file():
-            raise FileNotFoundError(
-                f"no data set at {folder}; build it with "
-                f"`tadtune data build stitched --clips DIR_OR_TAR --out {folder}` from .npy features of trimmed clips"
-            )
-        import_module("trainables.data.store").FeatureStore(folder)
-
-    def has_trimmed(self, data_root: Path) -> bool:
-        """Whether there are trimmed clips of its classes."""
-        there: bool = import_module("trainables.data.trimmed").has_trimmed(self.folder(data_root))
-        return there
-
-    def digest(self, data_root: Path) -> str:
-        """Digest of the contents."""
-        digest: str = import_module("trainables.data.trimmed").digest_with_trimmed(data_root / self.store)
-        return digest
-
-    def open(self, data_root: Path) -> Any:
-        """Open for reading."""
-        seed = self.permute_seed if self.permute_labels else None
-        return import_module("trainables.data.dataset").FeatureDataset(
-            self.folder(data_root), permute_labels_seed=seed, overfit=self.overfit
-        )
+        self.check_store(data_root, "tadtune data build stitched --clips DIR_OR_TAR")

@@ -256,6 +256,16 @@ class FeatureStore:
         row = self.videos[index]
         return self._contents.features[row["feature_offset"] : row["feature_offset"] + row["num_snippets"]]
 
+    def remarks(self) -> tuple[str, ...]:
+        """Videos that were left out when the store was made, by reason."""
+        by_reason: dict[str, list[str]] = {}
+        for video_id, reason in self.excluded.items():
+            by_reason.setdefault(reason, []).append(video_id)
+        return tuple(
+            f"{len(ids)} videos left out, {reason}: {', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''}"
+            for reason, ids in by_reason.items()
+        )
+
     def verify(self) -> bool:
         """Whether the contents still have the digest they were written with; reads everything."""
         return _digest(self._contents) == self.manifest["digest"]

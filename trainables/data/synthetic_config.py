@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from trainables.config import param
+from trainables.data.store_config import StoreConfig
 
 _DIFFICULTIES = ("confusable", "telling_context", "boundary_blur", "short_actions", "imbalance", "label_noise")
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(StoreConfig):
     """Generated features with planted difficulty: each action has a discriminative core and weak flanks.
 
     Every class has a direction in feature space. The core of an action lies far along it, the flanks less far, so that
@@ -29,7 +30,6 @@ class Config:
     """
 
     key: ClassVar[str] = "synthetic"
-    supervision: ClassVar[str] = "segments"
 
     num_videos: int = param(60, "videos of all splits", bounds=(10, None))
     num_classes: int = param(5, "action classes", bounds=(2, None))
@@ -139,19 +139,12 @@ class Config:
             import_module("trainables.data.synthetic").build_trimmed(self, folder)
         import_module("trainables.data.store").FeatureStore(folder)
 
-    def has_trimmed(self, data_root: Path) -> bool:
-        """Whether there are trimmed clips of its classes."""
-        there: bool = import_module("trainables.data.trimmed").has_trimmed(self.folder(data_root))
-        return there
-
     def digest(self, data_root: Path) -> str:
-        """Digest of the contents."""
+        """Digest of the contents; the clips follow from the same settings."""
         digest: str = import_module("trainables.data.store").read_manifest(self.folder(data_root))["digest"]
         return digest
 
-    def open(self, data_root: Path) -> Any:
-        """Open for reading."""
-        seed = self.seed if self.permute_labels else None
-        return import_module("trainables.data.dataset").FeatureDataset(
-            self.folder(data_root), permute_labels_seed=seed, overfit=self.overfit
-        )
+    @property
+    def shuffle_seed(self) -> int:
+        """Of the exchange of labels."""
+        return self.seed

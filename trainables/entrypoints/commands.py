@@ -150,6 +150,8 @@ def _inspect_store(folder: Path) -> None:
     verdict = "contents match the digest" if whole else "CONTENTS DO NOT MATCH THE DIGEST"
     console.print(f"{folder}: {opened.feat_dim} channels, {len(opened.class_names)} classes", soft_wrap=True)
     console.print(f"digest {opened.manifest['digest'][:12]}: {verdict}")
+    for remark in opened.remarks():
+        console.print(remark, soft_wrap=True)
     for clip in shared_clips(opened):
         console.print(f"clip '{clip}' is in videos of more than one split")
     print_summaries(console, summarise(store_annotations(opened), SPLITS), opened.class_names)

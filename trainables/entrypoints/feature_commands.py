@@ -202,9 +202,8 @@ def _report(store: FeatureStore) -> None:
     splits = Counter(video["split"] for video in store.videos)
     typer.echo(f"{store.folder}: {', '.join(f'{splits[split]} {split}' for split in SPLITS)} videos")
     typer.echo(f"{store.feat_dim} channels, {len(store.class_names)} classes, {len(store.segments)} segments")
-    for reason, count in Counter(store.excluded.values()).items():
-        named = ", ".join([v for v, why in store.excluded.items() if why == reason][:5])
-        typer.echo(f"left out, {reason}: {count} videos ({named}{', ...' if count > 5 else ''})")
+    for remark in store.remarks():
+        typer.echo(remark)
     builder = store.manifest["builder"]
     for fault in builder["faults"]:
         typer.echo(f"annotations: {fault['rule']}: {fault['count']} {fault['action']}, the first: {fault['first']}")

@@ -119,6 +119,7 @@ def _measure(
         last_end=max((r.finished_at for r in (record.result() for record in records.values()) if r), default=None),
         dataset_settings={p: v for p, v in configs.plain().items() if p.startswith("dataset.")},
         origins=collect_origins(records),
+        data_remarks=tuple(dict.fromkeys(r for p in records.values() for r in p.provenance().get("data_remarks", ()))),
     )
 
 

@@ -176,6 +176,7 @@ class Measurement:
         last_end: Unix time at which the last of them ended, None before that.
         dataset_settings: field of the data set -> value.
         origins: groups of trials by provenance.
+        data_remarks: on the data sets, for instance videos that were left out.
     """
 
     protocol: str
@@ -188,6 +189,7 @@ class Measurement:
     last_end: float | None
     dataset_settings: Mapping[str, Any]
     origins: tuple[Origin, ...]
+    data_remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

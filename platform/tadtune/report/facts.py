@@ -18,6 +18,7 @@ def measurement_facts(data: ReportData) -> list[tuple[str, str]]:
     videos = "unknown, no matches stored" if measured.num_videos is None else f"{measured.num_videos} videos"
     facts = [
         ("data set", measured_data(data)),
+        *(("data left out", remark) for remark in measured.data_remarks),
         ("protocol", measured.protocol),
         ("tIoU thresholds", thresholds(averaged)),
         ("test split", f"{videos}; scored once per trial, never seen by the search"),

@@ -18,6 +18,7 @@ from tadtune.plan.trial import Trial
 from tadtune.run.job import Job
 from tadtune.run.labels import launch_tags, make_labeller
 from tadtune.run.preflight import (
+    Prepared,
     check_data_unchanged,
     check_disk,
     check_storage_from_workers,
@@ -90,11 +91,11 @@ def run_study(study: Study, settings: Settings, console: Console, conclude: Conc
     resume = f"stopped; `tadtune run {study.name}` with the same options resumes"
     with folder.lock():
         definition = folder.check_definition(study_definition(study))
-        digests = prepare_data(study, settings.data_root)
-        check_data_unchanged(folder, set(digests.values()))
+        data = prepare_data(study, settings.data_root)
+        check_data_unchanged(folder, {prepared.digest for prepared in data.values()})
         for record in folder.records().values():
             record.forget_failure()
-        launch = _Launch(study, folder, settings, uri, digests, console)
+        launch = _Launch(study, folder, settings, uri, data, console)
         with ray_session(settings.address, dashboard=study.resources.workers > 0) as cluster:
             concurrency = fitting_trials(study.resources, cluster)
             check_storage_from_workers(folder.path)
@@ -112,13 +113,13 @@ class _Launch:
         folder: StudyFolder,
         settings: Settings,
         uri: str,
-        digests: Mapping[str, str],
+        data: Mapping[str, Prepared],
         console: Console,
     ) -> None:
         self._study = study
         self._folder = folder
         self._settings = settings
-        self._digests = digests
+        self._data = data
         self._console = console
         self._planned = plan_ablation(study) if study.ablation is not None else []
         self._name_of = make_labeller(study, self._planned)
@@ -207,7 +208,8 @@ class _Launch:
             metric=self._study.metric.name,
             mode=self._study.metric.mode,
             report_every=self._study.report_every,
-            data_digest=self._digests[row],
+            data_digest=self._data[row].digest,
+            data_remarks=self._data[row].remarks,
             cpus=self._study.resources.cpus,
             gpus=self._study.resources.gpus,
             workers=self._study.resources.workers,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ class Job:
         mode: "max" or "min".
         report_every: epochs between reports.
         data_digest: hash of the data the study was planned with.
+        data_remarks: what a report has to say about them.
         cpus: per process.
         gpus: per process.
         workers: Ray Train workers, 0 = in process.
@@ -34,6 +35,7 @@ class Job:
     mode: str
     report_every: int
     data_digest: str
+    data_remarks: Sequence[str]
     cpus: float
     gpus: float
     workers: int

@@ -71,7 +71,7 @@ def _run(job: Job, place: Place, record: TrialRecord) -> Iterator[dict[str, Any]
     configs = trial.configs()
     cls = components.load("trainable", trial.parts.trainable)
     if place.rank == 0:
-        record.start(trial, provenance(cls.__module__, job.data_digest))
+        record.start(trial, provenance(cls.__module__, job.data_digest, job.data_remarks))
     began = time.monotonic() - _seconds_so_far(record)
     trainable: Trainable = cls(
         detector=configs.detector,

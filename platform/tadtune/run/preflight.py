@@ -6,6 +6,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,24 @@ from tadtune.track.study_folder import StudyFolder
 MIN_FREE_BYTES = 1 << 30
 
 
-def prepare_data(study: Study, data_root: Path) -> dict[str, str]:
+@dataclass(frozen=True)
+class Prepared:
+    """A data set that is there.
+
+    Attributes:
+        digest: of its contents.
+        remarks: what a report has to say about it, for instance videos that were left out.
+    """
+
+    digest: str
+    remarks: tuple[str, ...]
+
+
+def prepare_data(study: Study, data_root: Path) -> dict[str, Prepared]:
     """Build or check every data set of the study, and ask detectors and tasks whether it has what they need.
 
     Returns:
-        Digest of each row's data set, by row key ("" = the study's own).
+        Each row's data set, by row key ("" = the study's own).
 
     Raises:
         StudyError: data are missing or damaged, or lack what a detector or task needs.
@@ -32,7 +46,7 @@ def prepare_data(study: Study, data_root: Path) -> dict[str, str]:
     settings = {"": (study.parts, study.values)}
     if study.ablation is not None:
         settings = {row.key: (row.parts, row.values) for row in study.ablation.rows}
-    digests: dict[str, str] = {}
+    prepared: dict[str, Prepared] = {}
     for key, (parts, values) in settings.items():
         configs = build_configs(parts, values)
         dataset = configs.dataset
@@ -41,10 +55,11 @@ def prepare_data(study: Study, data_root: Path) -> dict[str, str]:
             for part in (configs.detector, *configs.tasks.values()):
                 if hasattr(part, "check_data"):
                     part.check_data(dataset, data_root)
-            digests[key] = str(dataset.digest(data_root))
+            remarks = tuple(dataset.remarks(data_root)) if hasattr(dataset, "remarks") else ()
+            prepared[key] = Prepared(str(dataset.digest(data_root)), remarks)
         except (FileNotFoundError, ValueError) as error:
             raise StudyError([f"data: {error}"]) from error
-    return digests
+    return prepared
 
 
 def check_data_unchanged(folder: StudyFolder, digests: set[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import socket
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -28,12 +29,13 @@ def code_digest(packages: tuple[str, ...]) -> str:
     return state.hexdigest()
 
 
-def provenance(trainable: str, data_digest: str) -> dict[str, Any]:
+def provenance(trainable: str, data_digest: str, data_remarks: Sequence[str]) -> dict[str, Any]:
     """What to keep beside a trial's configuration.
 
     Args:
         trainable: dotted module of the trainable; its top-level package is hashed with the engine.
         data_digest: hash of the data set.
+        data_remarks: what a report has to say about it.
     """
     versions = {}
     for name in PACKAGES:
@@ -44,6 +46,7 @@ def provenance(trainable: str, data_digest: str) -> dict[str, Any]:
     return {
         "code": code_digest(("tadtune", trainable.split(".", 1)[0])),
         "data": data_digest,
+        "data_remarks": list(data_remarks),
         "versions": versions,
         "python": platform.python_version(),
         "host": socket.gethostname(),

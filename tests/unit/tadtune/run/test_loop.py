@@ -34,6 +34,7 @@ def _job(folder: Path, raw: dict[str, Any], **values: Any) -> Job:
         mode="max",
         report_every=1,
         data_digest="d",
+        data_remarks=("2 videos left out",),
         cpus=1,
         gpus=0,
         workers=0,

@@ -69,7 +69,7 @@ def test_a_store_is_imported_and_opened_by_a_study(tmp_path: Path, annotations: 
     assert code == 0, output
     assert "5 train, 2 select, 3 test videos" in output
     assert "6 channels, 2 classes, 10 segments" in output
-    assert "left out, no split: 2 videos (v10, v11)" in output
+    assert "2 videos left out, no split: v10, v11" in output
     store = FeatureStore(out)
     assert {v["snippet_seconds"] for v in store.videos} == {16 / 30}
     original = np.load(rgb / "v_v03.npy").T
@@ -132,7 +132,7 @@ def test_missing_features_can_be_listed(tmp_path: Path, annotations: Path, rgb: 
         "--channels", 6, "--name", "v_{video_id}", "--missing", "exclude",
     )  # fmt: skip
     assert code == 0, output
-    assert "left out, no features in rgb: 1 videos (v01)" in output
+    assert "1 videos left out, no features in rgb: v01" in output
     assert {v["snippet_seconds"] for v in FeatureStore(tmp_path / "s").videos} == {16.0 / 30}
 
 

@@ -1,0 +1,67 @@
+"""What the configurations of all data sets that are stores share. Imports no torch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar
+
+
+class StoreConfig(ABC):
+    """Base of a frozen dataclass whose data are a store; it has the fields ``permute_labels`` and ``overfit``."""
+
+    key: ClassVar[str]
+    supervision: ClassVar[str] = "segments"
+
+    permute_labels: bool
+    overfit: bool
+
+    @abstractmethod
+    def folder(self, data_root: Path) -> Path:
+        """Where the store is, or will be."""
+
+    @property
+    @abstractmethod
+    def shuffle_seed(self) -> int:
+        """Seed of the exchange of labels, where it is asked for."""
+
+    def check_store(self, data_root: Path, command: str) -> None:
+        """Refuse a store that is not there or not whole.
+
+        Args:
+            data_root: folder of data sets.
+            command: builds it.
+
+        Raises:
+            FileNotFoundError: it has not been built.
+            ValueError: it is damaged.
+        """
+        folder = self.folder(data_root)
+        if not (folder / "manifest.json").is_file():
+            raise FileNotFoundError(f"no data set at {folder}; build it with `{command} --out {folder}`")
+        import_module("trainables.data.store").FeatureStore(folder)
+
+    def has_trimmed(self, data_root: Path) -> bool:
+        """Whether there are trimmed clips of its classes."""
+        there: bool = import_module("trainables.data.trimmed").has_trimmed(self.folder(data_root))
+        return there
+
+    def digest(self, data_root: Path) -> str:
+        """Digest of the contents."""
+        digest: str = import_module("trainables.data.trimmed").digest_with_trimmed(self.folder(data_root))
+        return digest
+
+    def remarks(self, data_root: Path) -> tuple[str, ...]:
+        """What a report has to say about the data: videos that were left out."""
+        store = import_module("trainables.data.store").FeatureStore(self.folder(data_root))
+        lines: tuple[str, ...] = store.remarks()
+        return lines
+
+    def open(self, data_root: Path) -> Any:
+        """Open for reading."""
+        return import_module("trainables.data.dataset").FeatureDataset(
+            self.folder(data_root),
+            permute_labels_seed=self.shuffle_seed if self.permute_labels else None,
+            overfit=self.overfit,
+        )
