@@ -18,7 +18,7 @@ from trainables.evaluation.scorecard import CONFIDENCE, Scorecard
 
 #: How a warning's count reads, where its name alone does not say it.
 MEANING = {
-    "tied_scores": "predictions of a class with the score of the one before: the order of the file decides",
+    "tied_scores": "predictions with the score of the one ranked before: the order of the file decides",
     "videos_without_detections": "annotated videos on which nothing was detected: their instances are missed",
     "classes_without_ground_truth": "classes without an instance in this subset: left out of the mean",
     "detections_of_classes_without_ground_truth": "detections of such classes: not counted",
@@ -29,7 +29,7 @@ MEANING = {
     "reversed_detections": "detections that end before they start",
     "excluded_videos": "annotated videos left out on request",
     "excluded_video_detections": "detections on videos left out on request",
-    "videos_without_instances_left_out": "videos without any instance: left out, with their detections",
+    "videos_without_instances_left_out": "videos without any instance: left out, with their predictions",
     "near_duplicate_instances_left_out": "instances that repeat another one: left out",
     "instances_without_length_left_out": "instances without length: left out",
     "unknown_videos_dropped": "predicted videos that the subset lacks: left out",

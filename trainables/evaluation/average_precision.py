@@ -29,7 +29,7 @@ def class_ap(matches: Matches, weights: FloatArray, rule: Rule) -> FloatArray:
         weights: (R, V) non-negative; ones give the ordinary AP.
         rule: "interpolated": each precision replaced by the largest at its recall or beyond; "plain": precision at
             every true positive; "normalised": the same with u * tp / (u * tp + v * fp) for precision, where u and v
-            bring the class to ``NORMAL_POSITIVES`` and ``NORMAL_NEGATIVES`` items (Hoiem et al. 2012, Sec. 2, fix the
+            bring the class to ``NORMAL_POSITIVES`` and ``NORMAL_NEGATIVES`` items (Hoiem et al., ECCV 2012, fix the
             positives only). Items are positive or negative by themselves there: none is ignored.
 
     Returns:

@@ -86,7 +86,7 @@ def find_runs(labels: IntArray, background: IntArray) -> Runs:
 def edit_score(found: IntArray, truth: IntArray) -> float:
     """1 - Levenshtein distance of two sequences of segment labels over the length of the longer one.
 
-    Source: Lea et al., CVPR 2017, Sec. 4.1; yabufarha/ms-tcn:eval.py, where it is 100 times this.
+    Source: Lea et al., CVPR 2017; yabufarha/ms-tcn:eval.py, where it is 100 times this.
 
     Args:
         found: (n,) labels of the predicted segments.

@@ -67,7 +67,7 @@ class Segmentation(ScoringProtocol[SegmentedVideos]):
     takes: ClassVar[Takes] = "frame_labels"
 
     tiou_thresholds: tuple[float, ...] = param(
-        (0.1, 0.25, 0.5), "overlaps of the segmental F1", source="Lea et al., CVPR 2017, Sec. 4.1"
+        (0.1, 0.25, 0.5), "overlaps of the segmental F1", source="Lea et al., CVPR 2017, F1@k; yabufarha/ms-tcn:eval.py"
     )
     background: tuple[str, ...] = param(
         ("background",), "classes that make no segment", source="yabufarha/ms-tcn:eval.py"
