@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from trainables.data.video.geometry import FrameTransform
-from trainables.data.video.reader import VideoReader
+from trainables.data.video.reader import Request, VideoReader
 from trainables.data.video.sampling import sliding_windows
 
 WINDOW = 16
@@ -50,7 +50,8 @@ def decord_clips(path: Path, side: int) -> int:
 def our_clips(reader: VideoReader, path: Path, side: int) -> int:
     transform = FrameTransform(size=(side, side))
     starts = clip_starts(reader.probe(path).num_frames)
-    return sum(len(reader.read(path, np.arange(start, start + WINDOW), transform).frames) for start in starts)
+    requests = (Request(path, np.arange(start, start + WINDOW), transform) for start in starts)
+    return sum(len(clip.frames) for clip in reader.read_many(requests))
 
 
 def best_rate(runs: list[tuple[int, float]]) -> float:

@@ -8,13 +8,23 @@ import os
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+Bytes = npt.NDArray[np.uint8]
+
+#: Largest answer. The memory for it is there when it is first used, and then stays: new pages are slow.
+SLOT_BYTES = 64 << 20
+
+#: Requests that may be under way: one is decoded, one is waiting, one is copied out.
+NUM_SLOTS = 3
 
 #: What the child runs: a fresh interpreter that finds modules where this one does, and imports nothing else of ours.
 _BOOT = (
@@ -27,7 +37,44 @@ _START_S = 60.0
 
 
 class WorkerLostError(Exception):
-    """The process crashed, or was ended because it took too long; the reason is in words."""
+    """The process crashed, or was ended because it took too long.
+
+    Args:
+        reason: in words.
+        blamed: it was busy with this request; otherwise the request is to be made again.
+    """
+
+    def __init__(self, reason: str, blamed: bool) -> None:
+        super().__init__(reason)
+        self.blamed = blamed
+
+
+@dataclass(eq=False)
+class Ticket:
+    """A request under way; its answer is here once it has come."""
+
+    process: DecodingProcess
+    timeout_s: float
+    offset: int = 0
+    reply: dict[str, Any] | None = None
+    data: Bytes | None = None
+    lost: WorkerLostError | None = None
+
+    def result(self) -> tuple[dict[str, Any], Bytes]:
+        """Wait for the answer.
+
+        Returns:
+            The reply and its bytes, which the caller owns.
+
+        Raises:
+            WorkerLostError: there will be none.
+        """
+        self.process.wait_for(self)
+        if self.lost is not None:
+            raise self.lost
+        assert self.reply is not None
+        assert self.data is not None, "a ticket that is done has both or is lost"
+        return self.reply, self.data
 
 
 class DecodingProcess:
@@ -35,30 +82,28 @@ class DecodingProcess:
 
     Args:
         decoders: ``module:class`` of each.
-        memory_bytes: of the shared memory.
     """
 
-    def __init__(self, decoders: Sequence[str], memory_bytes: int) -> None:
-        self.memory_bytes = memory_bytes
+    def __init__(self, decoders: Sequence[str]) -> None:
         memory_fd = os.memfd_create("frames")
-        os.ftruncate(memory_fd, memory_bytes)
+        os.ftruncate(memory_fd, NUM_SLOTS * SLOT_BYTES)
         ours, theirs = socket.socketpair()
-        arguments = [
-            json.dumps([str(Path(path).absolute()) for path in sys.path]),
-            str(theirs.fileno()),
-            str(memory_fd),
-        ]
+        arguments = [json.dumps([str(Path(path).absolute()) for path in sys.path]), theirs.fileno(), memory_fd]
+        self._complaints = os.memfd_create("stderr")
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _BOOT, *arguments, *decoders],
+            [sys.executable, "-c", _BOOT, *map(str, arguments), *decoders],
             pass_fds=(theirs.fileno(), memory_fd),
             stdin=subprocess.DEVNULL,
+            stderr=self._complaints,
         )
         theirs.close()
-        self._memory = np.frombuffer(mmap.mmap(memory_fd, memory_bytes), np.uint8)
+        self._memory = np.frombuffer(mmap.mmap(memory_fd, NUM_SLOTS * SLOT_BYTES), np.uint8)
         os.close(memory_fd)
         self._connection = Connection(ours.detach())
-        self._waiting = 0
+        self._waiting: deque[Ticket] = deque()
+        self._sent = 0
         self._started = False
+        self._owner = os.getpid()
         self.opened = 0
         self.resident_bytes = 0
 
@@ -67,64 +112,87 @@ class DecodingProcess:
         """Of the child."""
         return self._process.pid
 
-    def send(self, request: dict[str, Any]) -> None:
-        """Hand a request over; answers come in the same order.
+    @property
+    def ended(self) -> bool:
+        """It takes no more requests."""
+        return self._connection.closed
 
-        Raises:
-            WorkerLostError: the process is gone.
-        """
-        try:
-            self._connection.send_bytes(json.dumps(request | {"memory": self.memory_bytes}).encode())
-        except OSError as error:
-            raise WorkerLostError(self._end()) from error
-        self._waiting += 1
-
-    def receive(self, timeout_s: float) -> dict[str, Any]:
-        """The next answer.
+    def submit(self, request: dict[str, Any]) -> Ticket:
+        """Hand a request over; if all slots are taken, the oldest answer is awaited first.
 
         Args:
-            timeout_s: from now.
-
-        Raises:
-            WorkerLostError: none came in time, or the process is gone; it is ended in either case.
+            request: see :mod:`trainables.data.video.worker`; ``timeout_s`` is counted from the answer before it.
         """
-        allowed = timeout_s if self._started else timeout_s + _START_S
+        while len(self._waiting) == NUM_SLOTS:
+            self._receive()
+        ticket = Ticket(self, request["timeout_s"], self._sent % NUM_SLOTS * SLOT_BYTES)
         try:
-            if not self._connection.poll(allowed):
-                self.end()
-                raise WorkerLostError(f"no answer within {timeout_s:g} s")
-            reply: dict[str, Any] = json.loads(self._connection.recv_bytes())
-        except (EOFError, OSError) as error:
-            raise WorkerLostError(self._end()) from error
-        self._waiting -= 1
-        self._started = True
-        self.opened, self.resident_bytes = reply["opened"], reply["resident"]
-        return reply
+            self._connection.send_bytes(json.dumps(request | {"offset": ticket.offset}).encode())
+        except OSError:
+            reason = self._last_words()
+            self._lose(reason)
+            ticket.lost = WorkerLostError(reason, blamed=not self._started)
+            return ticket
+        self._sent += 1
+        self._waiting.append(ticket)
+        return ticket
 
-    @property
-    def waiting(self) -> int:
-        """Answers that are still to come."""
-        return self._waiting
-
-    def view(self, offset: int, num_bytes: int) -> npt.NDArray[np.uint8]:
-        """Bytes of the shared memory, not copied; the next request to the same place overwrites them."""
-        return self._memory[offset : offset + num_bytes]
+    def wait_for(self, ticket: Ticket) -> None:
+        """Receive answers until this one has come, or the process is lost; the others go to their own tickets."""
+        if os.getpid() != self._owner:
+            ticket.lost = WorkerLostError("it belongs to the parent of this process", blamed=False)
+        while ticket.reply is None and ticket.lost is None:
+            self._receive()
 
     def end(self) -> None:
-        """Kill it; nothing is lost, for it keeps nothing."""
+        """Take the answers that are still to come, and kill it: it keeps nothing."""
+        while self._waiting:
+            self._receive()
+        self.kill()
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self.ended:
+            return
         self._process.kill()
         self._process.wait()
         self._connection.close()
+        os.close(self._complaints)
 
-    def _end(self) -> str:
+    def _receive(self) -> None:
+        """The oldest answer, copied out of the shared memory."""
+        ticket = self._waiting[0]
+        try:
+            if not self._connection.poll(ticket.timeout_s + (0 if self._started else _START_S)):
+                self._lose(f"no answer within {ticket.timeout_s:g} s")
+                return
+            reply: dict[str, Any] = json.loads(self._connection.recv_bytes())
+        except (EOFError, OSError):
+            self._lose(self._last_words())
+            return
+        self._waiting.popleft()
+        self._started = True
+        self.opened, self.resident_bytes = reply["opened"], reply["resident"]
+        ticket.data = self._memory[ticket.offset : ticket.offset + reply["bytes"]].copy()
+        ticket.reply = reply
+
+    def _lose(self, reason: str) -> None:
+        """End the process; the oldest request is to blame."""
+        self.kill()
+        for number, ticket in enumerate(self._waiting):
+            ticket.lost = WorkerLostError(reason, blamed=number == 0)
+        self._waiting.clear()
+
+    def _last_words(self) -> str:
         """What became of a process that does not answer."""
+        if self.ended:
+            return "the decoding process is gone"
         try:
             code = self._process.wait(timeout=1)
         except subprocess.TimeoutExpired:
-            code = None
-        self.end()
-        return "the decoding process crashed" + ("" if code is None else f" ({_exit_words(code)})")
-
-
-def _exit_words(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit status {code}"
+            return "the decoding process closed its connection"
+        size = os.fstat(self._complaints).st_size
+        lines = os.pread(self._complaints, 1 << 16, max(0, size - (1 << 16))).decode(errors="replace").split("\n")
+        last = next((line for line in reversed(lines) if line.strip()), "")
+        words = f"signal {-code}" if code < 0 else f"exit status {code}"
+        return f"the decoding process crashed ({words})" + (f": {last[:200]}" if last else "")

@@ -7,10 +7,11 @@ before it has leaked much. Files that one decoder fails at go to the next, and t
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -22,15 +23,15 @@ from trainables.data.video.decoders import DEFAULT_DECODERS, Frames, decoder_ver
 from trainables.data.video.errors import REENCODE, VideoError
 from trainables.data.video.geometry import FrameLayout, FrameTransform, frame_layout
 from trainables.data.video.info import DecoderUse, VideoInfo
-from trainables.data.video.process import DecodingProcess, WorkerLostError
+from trainables.data.video.process import NUM_SLOTS, SLOT_BYTES, DecodingProcess, Ticket, WorkerLostError
 from trainables.data.video.quarantine import Quarantine
 from trainables.data.video.sampling import IntArray, sliding_windows
 
-#: Two answers fit into the shared memory, so that one is copied out while the next is decoded.
-_SLOT_BYTES = 128 << 20
+#: Frames of a series that one request asks for, in bytes of the answer: the next are there when these have been used.
+_SERIES_BYTES = 4 << 20
 
-#: Frames that one request asks for, in bytes of the answer: small enough to stay in the processor's cache.
-_CHUNK_BYTES = 4 << 20
+#: Frame numbers in a request: all requests under way must fit into the socket, or a process that hangs would block us.
+_REQUEST_FRAMES = 4096
 
 _MAX_INFOS = 1024
 
@@ -63,11 +64,33 @@ class Window(Clip):
     num_valid: int
 
 
+class Request(NamedTuple):
+    """Frames of one video.
+
+    Attributes:
+        path: the file.
+        frames: (T,) frame numbers, in any order, also repeated.
+        transform: scaling and cropping.
+    """
+
+    path: str | Path
+    frames: npt.ArrayLike
+    transform: FrameTransform = FrameTransform()
+
+
 class _Video(NamedTuple):
     """A file as it is now; ``stamp`` is its size and time of change."""
 
     path: str
     stamp: tuple[int, int]
+
+
+class _Job(NamedTuple):
+    """What one request to the process asks for; the frame numbers rise strictly."""
+
+    video: _Video
+    frames: IntArray
+    layout: FrameLayout
 
 
 class VideoReader:
@@ -76,7 +99,7 @@ class VideoReader:
     Open it where it is used: it is neither pickled nor shared by threads. A forked child gets a process of its own.
 
     Args:
-        timeout_s: longest wait for one request (up to 4 MiB of frames, or the index of a file).
+        timeout_s: longest wait for one request (up to 64 MiB of frames, or the index of a file).
         threads: of the decoder.
         max_opened: files opened by one process before it is renewed.
         max_resident_mib: memory of the process from which on it is renewed.
@@ -101,7 +124,6 @@ class VideoReader:
         self._decoders = tuple(decoders)
         self._quarantine = Quarantine(quarantine, decoder_versions()) if quarantine is not None else None
         self._process: DecodingProcess | None = None
-        self._owner: object = None
         self._pid = os.getpid()
         self._infos: OrderedDict[_Video, VideoInfo] = OrderedDict()
         self._failed: dict[_Video, tuple[int, str]] = {}  # number of decoders that took the process down with them
@@ -121,7 +143,7 @@ class VideoReader:
         """End the process; the next request would start another."""
         process, self._process = getattr(self, "_process", None), None
         if process is not None and self._pid == os.getpid():
-            process.end()
+            process.kill()
 
     @property
     def process_id(self) -> int | None:
@@ -137,7 +159,7 @@ class VideoReader:
         Raises:
             VideoError: it is no video that can be read whole, took too long, or is in quarantine.
         """
-        return self._probe(self._look_up(path))
+        return self._open(path)[1]
 
     def read(
         self,
@@ -156,19 +178,41 @@ class VideoReader:
             VideoError: see :meth:`probe`; or one of the frames is damaged.
             ValueError: no frame, a number outside the video, or a crop that does not fit.
         """
-        video = self._look_up(path)
-        info = self._probe(video)
-        numbers = _check_frames(frames, info)
-        layout = frame_layout(info.height, info.width, transform)
-        wanted, place = np.unique(numbers, return_inverse=True)
-        result = np.empty((len(wanted), layout.out_height, layout.out_width, 3), np.uint8)
-        done, uses = 0, []
-        for part, use in self._decode(video, wanted, layout):
-            result[done : done + len(part)] = part
-            done += len(part)
-            uses.append(use)
-        rising = len(wanted) == len(numbers) and bool((place == np.arange(len(place))).all())
-        return Clip(result if rising else result[place], numbers, tuple(dict.fromkeys(uses)))
+        return next(self.read_many([Request(path, frames, transform)]))
+
+    def read_many(self, requests: Iterable[Request]) -> Iterator[Clip]:
+        """Clips of any videos; the next ones are decoded while the caller works on one.
+
+        Args:
+            requests: taken up to two ahead, so an error may come that much before its turn.
+
+        Yields:
+            A clip for each request, in order.
+
+        Raises:
+            VideoError: see :meth:`read`; the series ends there.
+            ValueError: likewise.
+        """
+        plans: deque[tuple[IntArray, IntArray, int]] = deque()
+
+        def jobs() -> Iterator[_Job]:
+            for request in requests:
+                video, info = self._open(request.path)
+                numbers = _check_frames(request.frames, info)
+                layout = _layout(info, request.transform)
+                wanted, place = np.unique(numbers, return_inverse=True)
+                parts = _split(wanted, layout, SLOT_BYTES)
+                plans.append((numbers, place, len(parts)))
+                yield from (_Job(video, part, layout) for part in parts)
+
+        answers = self._decode(jobs())
+        for first, use in answers:
+            numbers, place, count = plans.popleft()
+            more = list(islice(answers, count - 1))
+            frames = np.concatenate([first, *(part for part, _ in more)]) if more else first
+            if len(frames) != len(numbers) or bool((place != np.arange(len(place))).any()):
+                frames = frames[place]
+            yield Clip(frames, numbers, tuple(dict.fromkeys((use, *(use for _, use in more)))))
 
     def read_span(
         self,
@@ -207,25 +251,30 @@ class VideoReader:
         Raises:
             VideoError: see :meth:`read`.
         """
-        video = self._look_up(path)
-        info = self._probe(video)
-        layout = frame_layout(info.height, info.width, transform)
+        video, info = self._open(path)
+        layout = _layout(info, transform)
         shown = info.resampled(fps)
         rate = info.fps if fps is None else fps
         windows = sliding_windows(len(shown), window_frames, stride_frames)
         numbers = shown[windows.frames]
         wanted, place = np.unique(numbers, return_inverse=True)
         rows = place.reshape(numbers.shape)
-        parts = self._decode(video, wanted, layout)
-        held, first = np.empty((0, layout.out_height, layout.out_width, 3), np.uint8), 0
+        apart = stride_frames >= window_frames
+        parts = _split(wanted, layout, _SERIES_BYTES, multiple_of=window_frames if apart else 1)
+        answers = self._decode(_Job(video, part, layout) for part in parts)
+        held: deque[tuple[int, Frames]] = deque()
         uses: tuple[DecoderUse, ...] = ()
+        come = 0
         for window, row in enumerate(rows):
-            while first + len(held) <= row[-1]:
-                part, use = next(parts)
-                held, first = np.concatenate([held[row[0] - first :], part]), max(first, int(row[0]))
+            while come <= row[-1]:
+                part, use = next(answers)
+                held.append((come, part))
+                come += len(part)
                 uses = tuple(dict.fromkeys((*uses, use)))
+            while held[0][0] + len(held[0][1]) <= row[0]:
+                held.popleft()
             start_s = float(window * stride_frames / Fraction(rate))
-            yield Window(held[row - first], numbers[window], uses, start_s, int(windows.num_valid[window]))
+            yield Window(_gather(held, row, apart), numbers[window], uses, start_s, int(windows.num_valid[window]))
 
     def _look_up(self, path: str | Path) -> _Video:
         file = Path(path).absolute()
@@ -241,100 +290,80 @@ class VideoReader:
             raise VideoError(file, "may not be read", "change its permissions")
         return _Video(str(file), (stat.st_size, stat.st_mtime_ns))
 
-    def _probe(self, video: _Video) -> VideoInfo:
-        if video in self._infos:
-            self._infos.move_to_end(video)
-            return self._infos[video]
+    def _open(self, path: str | Path) -> tuple[_Video, VideoInfo]:
+        """A file as it is now, and its index, kept or new."""
+        video = self._look_up(path)
         self._check_quarantine(video)
-        self._claim(video)
-        try:
-            process = self._running()
-            process.send(self._request(video, op="index", offset=0))
-            reply = process.receive(self._timeout_s)
-        except WorkerLostError as error:
-            self._process = None
-            raise self._failure(video, str(error)) from error
-        if "error" in reply:
-            raise self._failure(video, reply["error"])
-        info = _info(video.path, reply, process)
-        self._infos[video] = info
-        if len(self._infos) > _MAX_INFOS:
-            self._infos.popitem(last=False)
-        return info
+        if video not in self._infos:
+            self._infos[video] = self._index(video)
+            if len(self._infos) > _MAX_INFOS:
+                self._infos.popitem(last=False)
+        self._infos.move_to_end(video)
+        return video, self._infos[video]
 
-    def _decode(self, video: _Video, frames: IntArray, layout: FrameLayout) -> Iterator[tuple[Frames, DecoderUse]]:
-        """Strictly rising frames in parts; a part is overwritten when the next one is asked for."""
-        self._check_quarantine(video)
-        if layout.frame_bytes > _SLOT_BYTES:
-            raise ValueError(
-                f"{video.path}: one frame of {layout} is larger than {_SLOT_BYTES >> 20} MiB; scale it down"
-            )
-        size = max(1, _CHUNK_BYTES // layout.frame_bytes)
-        parts = [frames[at : at + size] for at in range(0, len(frames), size)]
-        token, sent, done = object(), 0, 0
-        while done < len(parts):
-            if self._claim(token):
-                sent = done
+    def _index(self, video: _Video) -> VideoInfo:
+        while True:
             try:
-                process = self._running()
-                for number in range(sent, min(done + 2, len(parts))):
-                    process.send(self._read_request(video, parts[number], layout, number % 2))
-                    sent = number + 1
-                reply = process.receive(self._timeout_s)
+                reply, memory = self._running().submit(self._request(video, op="index")).result()
             except WorkerLostError as error:
-                self._process, sent = None, done
-                self._pass_on(video, str(error))
+                if error.blamed:
+                    raise self._failure(video, str(error)) from error
                 continue
             if "error" in reply:
                 raise self._failure(video, reply["error"])
-            shape = (len(parts[done]), layout.out_height, layout.out_width, 3)
-            view = process.view((done % 2) * _SLOT_BYTES, len(parts[done]) * layout.frame_bytes)
-            yield view.reshape(shape), DecoderUse(reply["decoder"], reply["version"], reply["why"])
-            done += 1
+            return _info(video.path, reply, memory)
 
-    def _claim(self, token: object) -> bool:
-        """Make the process ours; answers that others still wait for are thrown away, they will ask again."""
-        if self._owner is token and self._pid == os.getpid():
-            return False
-        self._owner = token
-        try:
-            while self._process is not None and self._pid == os.getpid() and self._process.waiting:
-                self._process.receive(self._timeout_s)
-        except WorkerLostError:
-            self._process = None
-        return True
+    def _decode(self, jobs: Iterable[_Job]) -> Iterator[tuple[Frames, DecoderUse]]:
+        """Frames of each job, which the caller owns; as many jobs are handed over ahead as there is room for."""
+        pending: deque[tuple[_Job, Ticket]] = deque()
+        for job in jobs:
+            pending.append((job, self._submit(job)))
+            if len(pending) == NUM_SLOTS:
+                yield self._take(*pending.popleft())
+        while pending:
+            yield self._take(*pending.popleft())
+
+    def _submit(self, job: _Job) -> Ticket:
+        skip, why = self._failed.get(job.video, (0, None))
+        request = self._request(
+            job.video,
+            op="read",
+            frames=job.frames.tolist(),
+            layout=job.layout,
+            skip=skip,
+            why=why,
+            threads=self._threads,
+        )
+        return self._running().submit(request)
+
+    def _take(self, job: _Job, ticket: Ticket) -> tuple[Frames, DecoderUse]:
+        while True:
+            try:
+                reply, memory = ticket.result()
+            except WorkerLostError as error:
+                if error.blamed:
+                    self._pass_on(job.video, str(error))
+                ticket = self._submit(job)
+                continue
+            if "error" in reply:
+                raise self._failure(job.video, reply["error"])
+            frames = memory.reshape(len(job.frames), job.layout.out_height, job.layout.out_width, 3)
+            return frames, DecoderUse(reply["decoder"], reply["version"], reply["why"])
 
     def _running(self) -> DecodingProcess:
         """The process; a new one where there is none, it is a forked parent's, or it has done or grown enough."""
         if self._pid != os.getpid():
             self._process, self._pid = None, os.getpid()
         process = self._process
-        if process is not None and not process.waiting and self._is_worn(process):
+        if process is not None and not process.ended:
+            if process.opened < self._max_opened and process.resident_bytes <= self._max_resident:
+                return process
             process.end()
-            process = None
-        if process is None:
-            process = DecodingProcess(self._decoders, 2 * _SLOT_BYTES)
-        self._process = process
-        return process
-
-    def _is_worn(self, process: DecodingProcess) -> bool:
-        return process.opened >= self._max_opened or process.resident_bytes > self._max_resident
+        self._process = DecodingProcess(self._decoders)
+        return self._process
 
     def _request(self, video: _Video, **more: Any) -> dict[str, Any]:
         return {"path": video.path, "stamp": video.stamp, "timeout_s": self._timeout_s, **more}
-
-    def _read_request(self, video: _Video, frames: IntArray, layout: FrameLayout, slot: int) -> dict[str, Any]:
-        skip, why = self._failed.get(video, (0, None))
-        return self._request(
-            video,
-            op="read",
-            frames=frames.tolist(),
-            layout=layout,
-            offset=slot * _SLOT_BYTES,
-            skip=skip,
-            why=why,
-            threads=self._threads,
-        )
 
     def _pass_on(self, video: _Video, reason: str) -> None:
         """The process was lost over this file: next time another decoder gets it."""
@@ -368,9 +397,35 @@ def _check_frames(frames: npt.ArrayLike, info: VideoInfo) -> IntArray:
     return numbers.astype(np.int64)
 
 
-def _info(path: str, reply: dict[str, Any], process: DecodingProcess) -> VideoInfo:
+def _layout(info: VideoInfo, transform: FrameTransform) -> FrameLayout:
+    layout = frame_layout(info.height, info.width, transform)
+    if layout.frame_bytes > SLOT_BYTES:
+        raise ValueError(f"{info.file}: one frame of {layout} is larger than {SLOT_BYTES >> 20} MiB; scale it down")
+    return layout
+
+
+def _split(frames: IntArray, layout: FrameLayout, num_bytes: int, multiple_of: int = 1) -> list[IntArray]:
+    """Parts of at most so many bytes of answer, whole windows where one fits, and one frame at least."""
+    most = min(max(1, num_bytes // layout.frame_bytes), _REQUEST_FRAMES)
+    size = most // multiple_of * multiple_of or most
+    return [frames[at : at + size] for at in range(0, len(frames), size)]
+
+
+def _gather(held: Iterable[tuple[int, Frames]], row: IntArray, apart: bool) -> Frames:
+    """Frames of a window from parts that begin at known rows; not copied where no other window shares them."""
+    taken = []
+    for first, part in held:
+        inside = row[(row >= first) & (row < first + len(part))] - first
+        if len(inside) and apart and inside[-1] - inside[0] + 1 == len(inside):
+            taken.append(part[inside[0] : inside[-1] + 1])
+        elif len(inside):
+            taken.append(part[inside])
+    return taken[0] if len(taken) == 1 else np.concatenate(taken)
+
+
+def _info(path: str, reply: dict[str, Any], memory: Frames) -> VideoInfo:
     count = reply["num_frames"]
-    starts = process.view(0, 8 * count).view(np.float64).copy() if reply["variable_rate"] else None
+    starts = memory.view(np.float64) if reply["variable_rate"] else None
     return VideoInfo(
         file=path,
         num_frames=count,

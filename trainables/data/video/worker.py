@@ -1,7 +1,7 @@
 """The decoding process: takes requests as JSON, writes frames into shared memory, answers as JSON.
 
 Whatever a file does to it - crash, endless loop, leak - stays here; :mod:`trainables.data.video.process` starts it,
-ends it and starts another. Damage that FFmpeg only reports in text is seen because standard error is a file in memory.
+ends it and starts another. Damage that FFmpeg only reports in text is seen because standard error is a file.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 import mmap
 import os
 import signal
-import sys
 from collections import OrderedDict
 from collections.abc import Sequence
 from importlib import import_module
@@ -24,6 +23,8 @@ from trainables.data.video.decoders import Decoder, FrameSource
 from trainables.data.video.errors import DecodeError
 from trainables.data.video.geometry import FrameLayout
 from trainables.data.video.index import VideoIndex, index_video
+from trainables.data.video.packets import plain_error
+from trainables.data.video.process import NUM_SLOTS, SLOT_BYTES, Bytes
 
 _MAX_INDEXES = 64
 
@@ -37,9 +38,9 @@ _GRACE_S = 5
 def main(connection_fd: int, memory_fd: int, decoders: Sequence[str]) -> None:
     """Serve until the other side closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it then closes the connection
-    os.dup2(os.memfd_create("stderr"), 2)
     connection = Connection(connection_fd)
-    server = _Server(memory_fd, [_load(name) for name in decoders])
+    slots = np.frombuffer(mmap.mmap(memory_fd, NUM_SLOTS * SLOT_BYTES), np.uint8)
+    server = _Server([_load(name) for name in decoders])
     while True:
         try:
             request = json.loads(connection.recv_bytes())
@@ -48,9 +49,11 @@ def main(connection_fd: int, memory_fd: int, decoders: Sequence[str]) -> None:
         # unlike a Python handler, the default action of this signal ends a process that is stuck in native code
         signal.alarm(int(request["timeout_s"]) + _GRACE_S)
         try:
-            reply = server.answer(request)
+            reply = server.answer(request, slots[request["offset"] : request["offset"] + SLOT_BYTES])
         except DecodeError as error:
-            reply = {"error": str(error)[:_MAX_REASON]}
+            reply = {"bytes": 0, "error": str(error)[:_MAX_REASON]}
+        except Exception as error:  # a decoder met what nobody foresaw: this file's fault, not the next one's
+            reply = {"bytes": 0, "error": f"unexpected {plain_error(error)}"}
         signal.alarm(0)
         reply |= {"opened": server.opened, "resident": resident_bytes()}
         connection.send_bytes(json.dumps(reply).encode())
@@ -65,9 +68,7 @@ def _load(name: str) -> Decoder:
 class _Server:
     """Indexes of the latest files, and one file open."""
 
-    def __init__(self, memory_fd: int, decoders: Sequence[Decoder]) -> None:
-        self._memory_fd = memory_fd
-        self._memory: mmap.mmap | None = None
+    def __init__(self, decoders: Sequence[Decoder]) -> None:
         self._decoders = decoders
         self._indexes: OrderedDict[tuple[object, ...], VideoIndex] = OrderedDict()
         self._key: tuple[object, ...] = ()
@@ -76,15 +77,15 @@ class _Server:
         self._why: str | None = None
         self.opened = 0
 
-    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """One request.
+    def answer(self, request: dict[str, Any], memory: Bytes) -> dict[str, Any]:
+        """One request; arrays of the answer go to the memory.
 
         Raises:
             DecodeError: the file or a frame of it cannot be had from any decoder.
         """
         if request["op"] == "index":
-            return self._describe(self._index(request), request)
-        return self._read(request)
+            return _describe(self._index(request), memory)
+        return self._read(request, memory)
 
     def _index(self, request: dict[str, Any]) -> VideoIndex:
         key = (request["path"], *request["stamp"])
@@ -96,27 +97,11 @@ class _Server:
         self._indexes.move_to_end(key)
         return self._indexes[key]
 
-    def _describe(self, index: VideoIndex, request: dict[str, Any]) -> dict[str, Any]:
-        if index.variable_rate:
-            self._view(request, index.starts_s.nbytes)[:] = index.starts_s.view(np.uint8)
-        return {
-            "num_frames": index.num_frames,
-            "fps": [index.fps.numerator, index.fps.denominator],
-            "duration_s": index.end_s,
-            "height": index.height,
-            "width": index.width,
-            "codec": index.packets.codec,
-            "container": index.packets.container,
-            "variable_rate": index.variable_rate,
-            "tick_s": index.packets.tick_s,
-            "times_known": index.ticks is not None,
-        }
-
-    def _read(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _read(self, request: dict[str, Any], memory: Bytes) -> dict[str, Any]:
         frames = np.asarray(request["frames"], np.int64)
         layout = FrameLayout(*request["layout"])
-        shape = (len(frames), layout.out_height, layout.out_width, 3)
-        out = self._view(request, len(frames) * layout.frame_bytes).reshape(shape)
+        num_bytes = len(frames) * layout.frame_bytes
+        out = memory[:num_bytes].reshape(len(frames), layout.out_height, layout.out_width, 3)
         key = (request["path"], *request["stamp"], layout, request["skip"])
         if key != self._key:
             self._close()
@@ -127,13 +112,13 @@ class _Server:
                 if self._source is None:
                     self._source = self._open(decoder, request, layout)
                 self._source.read(frames, out)
-                return {"decoder": decoder.name, "version": decoder.version, "why": self._why, "rank": self._decoder}
+                return {"bytes": num_bytes, "decoder": decoder.name, "version": decoder.version, "why": self._why}
             except DecodeError as error:
+                self._close()
                 if self._decoder + 1 == len(self._decoders):
-                    self._close()
+                    self._key = ()
                     raise
                 self._why = f"{decoder.name}: {error}"[:_MAX_REASON]
-                self._source = None
                 self._decoder += 1
 
     def _open(self, decoder: Decoder, request: dict[str, Any], layout: FrameLayout) -> FrameSource:
@@ -147,20 +132,30 @@ class _Server:
     def _close(self) -> None:
         if self._source is not None:
             self._source.close()
-        self._source, self._key = None, ()
+        self._source = None
 
-    def _view(self, request: dict[str, Any], num_bytes: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-        """The part of the shared memory that this request's answer goes to."""
-        if self._memory is None or len(self._memory) != request["memory"]:
-            self._memory = mmap.mmap(self._memory_fd, request["memory"])
-        return np.frombuffer(self._memory, np.uint8, num_bytes, request["offset"])
+
+def _describe(index: VideoIndex, memory: Bytes) -> dict[str, Any]:
+    num_bytes = index.starts_s.nbytes if index.variable_rate else 0
+    if num_bytes > len(memory):
+        raise DecodeError(f"has {index.num_frames} frames, too many for one file")
+    memory[:num_bytes] = index.starts_s.view(np.uint8)[:num_bytes]
+    return {
+        "bytes": num_bytes,
+        "num_frames": index.num_frames,
+        "fps": [index.fps.numerator, index.fps.denominator],
+        "duration_s": index.end_s,
+        "height": index.height,
+        "width": index.width,
+        "codec": index.packets.codec,
+        "container": index.packets.container,
+        "variable_rate": index.variable_rate,
+        "tick_s": index.packets.tick_s,
+        "times_known": index.ticks is not None,
+    }
 
 
 def resident_bytes() -> int:
     """Memory of this process that it shares with no other."""
     resident, shared = Path("/proc/self/statm").read_text().split()[1:3]
     return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])

@@ -56,3 +56,12 @@ class HangingAtOpen(Hanging):
 
     def open(self, *_: Any) -> Any:
         self.read()
+
+
+class Surprised(_Failing):
+    """Has a bug."""
+
+    name = "surprised"
+
+    def read(self, *_: Any) -> None:
+        raise KeyError("stream")

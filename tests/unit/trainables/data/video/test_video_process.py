@@ -60,6 +60,17 @@ def test_the_next_decoder_takes_over_from_one_that_hangs_or_crashes(video: Path,
         assert reader.process_id == second
 
 
+def test_a_hanging_process_does_not_block_large_requests(tmp_path: Path) -> None:
+    frames = np.zeros((16, 16, 3), np.uint8)
+    path = encode(tmp_path / "long.mp4", (frames for _ in range(50_000)), options={"preset": "ultrafast", "g": "5000"})
+    with VideoReader(timeout_s=1.5, decoders=["failing_decoders:Hanging"]) as reader:
+        reader.probe(path)
+        begun = time.monotonic()
+        with pytest.raises(VideoError, match="no answer within"):
+            reader.read(path, np.arange(50_000), FrameTransform(size=(2, 2)))
+        assert time.monotonic() - begun < 10
+
+
 @pytest.mark.parametrize("kind", ["Hanging", "Killed"])
 def test_without_another_decoder_it_is_an_error_in_bounded_time(video: Path, kind: str) -> None:
     with VideoReader(timeout_s=1.5, decoders=[f"failing_decoders:{kind}"]) as reader:
@@ -155,5 +166,22 @@ def test_requests_larger_than_a_message_or_the_memory_of_one(video: Path) -> Non
         large = reader.read(video, np.arange(12), FrameTransform(size=(1080, 1920))).frames
         assert large.shape == (12, 1080, 1920, 3)
         assert worst_difference(large[10:], reader.read(video, [10, 11], FrameTransform(size=(1080, 1920))).frames) == 0
-        with pytest.raises(ValueError, match="scale it down"):
-            reader.read(video, [0], FrameTransform(size=(10_000, 10_000)))
+        kept = [reader.read(video, [number], FrameTransform(size=(540, 960))).frames for number in range(40)]
+        again = reader.read(video, np.arange(40), FrameTransform(size=(540, 960))).frames
+        assert np.array_equal(np.concatenate(kept), again), "results that are kept are not written to again"
+
+
+def test_a_decoder_that_cannot_be_loaded_is_named(video: Path) -> None:
+    words = r"exit status 1.*No module named 'no_such_decoder'"
+    with VideoReader(decoders=["no_such_decoder:Any"]) as reader, pytest.raises(VideoError, match=words):
+        reader.probe(video)
+
+
+def test_what_a_decoder_did_not_foresee_is_an_error_of_the_file(video: Path) -> None:
+    with VideoReader(decoders=["failing_decoders:Surprised"]) as reader:
+        first = reader.probe(video)
+        pid = reader.process_id
+        with pytest.raises(VideoError, match="unexpected KeyError"):
+            reader.read(video, [0])
+        assert reader.probe(video) == first
+        assert reader.process_id == pid
