@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit" / "tadtune" / "report"))
 
-from browsing import needs_browser, open_browser
+from browsing import CONTRAST, needs_browser, open_browser, set_scheme, set_view
 from report_studies import PARTS, finish, install, make_ablation, make_sweep, planned, sweep_trial
 from simulated import leave_behind
 
@@ -27,33 +27,6 @@ pytestmark = [pytest.mark.browser, needs_browser]
 DRAWN = """
 return [...document.querySelectorAll(".plot")]
   .every((plot) => plot.querySelector("svg.main-svg .trace, svg.main-svg .bars"));
-"""
-# Contrast (WCAG 2) of every text with what is painted behind it, and the elements where it is below 4.5.
-CONTRAST = """
-const parse = (c) => c.match(/[\\d.]+/g).map(Number);
-const luminance = (rgb) => rgb.slice(0, 3).map((v) => v / 255)
-  .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
-  .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-const behind = (element) => {
-  for (let e = element; e; e = e.parentElement) {
-    const c = parse(getComputedStyle(e).backgroundColor);
-    if (c.length === 3 || c[3] === 1) return c;
-  }
-  return [255, 255, 255];
-};
-const poor = [];
-let seen = 0;
-for (const element of document.body.querySelectorAll("*")) {
-  const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
-  if (!own || ["SCRIPT", "STYLE"].includes(element.tagName) || element.closest("[aria-hidden]")) continue;
-  if (element.getClientRects().length === 0) continue;
-  const style = getComputedStyle(element);
-  const text = element instanceof SVGElement ? style.fill : style.color;
-  const [a, b] = [luminance(parse(text)), luminance(behind(element))].sort((x, y) => y - x);
-  seen += 1;
-  if ((a + 0.05) / (b + 0.05) < 4.5) poor.push([element.tagName, element.textContent.slice(0, 40), text]);
-}
-return [seen, poor];
 """
 
 
@@ -121,17 +94,10 @@ def browser(tmp_path_factory):
     driver.quit()
 
 
-def _scheme(browser, scheme):
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-
-
 def _open(browser, path, width, scheme):
     from selenium.webdriver.support.ui import WebDriverWait
 
-    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    _scheme(browser, scheme)
+    set_view(browser, width, scheme)
     browser.get(path.as_uri())
     WebDriverWait(browser, 30).until(lambda b: b.execute_script(DRAWN))
 
@@ -176,7 +142,7 @@ def test_figures_follow_the_scheme_without_a_reload(pages, browser):
     colour = "return getComputedStyle(document.querySelector('#forest .ytick text')).fill"
     _open(browser, pages["ablation"], 1280, "light")
     light = browser.execute_script(colour)
-    _scheme(browser, "dark")
+    set_scheme(browser, "dark")
     WebDriverWait(browser, 10).until(lambda b: b.execute_script(colour) != light)
     assert browser.execute_script(CONTRAST)[1] == []
 
