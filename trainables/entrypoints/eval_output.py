@@ -109,6 +109,7 @@ def write_html(path: Path, card: Scorecard, source: Mapping[str, str], diagnosis
         percent=percent,
         interval=lambda name: _interval(card, name),
         columns=columns(card),
+        short=short,
         meaning=MEANING,
         diagnosis=diagnosis_tables(diagnosis) if diagnosis else [],
     )

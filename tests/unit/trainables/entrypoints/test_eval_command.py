@@ -115,6 +115,32 @@ def test_every_protocol_and_format_of_perfect_predictions(test_data: Path, tmp_p
         assert values[0]["metrics"]["recall_5x_tiou_0.50"] == 1.0
 
 
+@pytest.mark.parametrize(
+    ("source", "subset", "instances"),
+    [
+        ("activity_net.v1-2.min-missing-removed.json", "validation", 3278),
+        ("gt_anet12.json", "test", 3579),
+        ("anet_anno_action_19994.json.gz", None, 23052),
+    ],
+)
+def test_perfect_predictions_on_activitynet(
+    test_data: Path, tmp_path: Path, source: str, subset: str | None, instances: int
+) -> None:
+    path = test_data / "activitynet" / source
+    annotations = read_annotations(path)
+    truth = annotations.ground_truth(subset)
+    scores = np.random.default_rng(0).permutation(np.linspace(0.1, 1, len(truth.labels)))
+    perfect = Detections(truth.video_ids, truth.video, truth.segments_s, truth.labels, scores)
+    write_activitynet_json(tmp_path / "found.json", perfect, truth.class_names)
+    options = ("--subset", subset) if subset else ()
+    code, output = _run(tmp_path / "found.json", "--truth", path, *options, "--json", tmp_path / "scores.json")
+    assert code == 0, output
+    values = json.loads((tmp_path / "scores.json").read_text())
+    assert values["counts"]["instances"] == instances
+    assert set(values["map"]) == {1.0}
+    assert len(values["per_class_ap"]) == (200 if "19994" in source else 100)
+
+
 def test_afsd_is_the_same_from_the_official_folder_and_from_its_own_file(test_data: Path, tmp_path: Path) -> None:
     folder = test_data / "thumos14"
     truth = read_annotations(folder / "official_annotations" / "test").ground_truth()
