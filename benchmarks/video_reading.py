@@ -1,7 +1,7 @@
 """Frames per second through the reader and its process, beside bare decord in this one, and memory over many opens.
 
-Run ``python benchmarks/video_reading.py VIDEO...``. Both decode with one thread; the best of several alternating runs
-counts, for the machine may be shared. Frames are counted as delivered: a frame in four overlapping windows is four.
+Run ``python benchmarks/video_reading.py VIDEO...``. Both decode with one thread, in alternating runs; medians, the
+ratio's over pairs of runs. Frames are counted as delivered: a frame in four overlapping windows is four.
 """
 
 from __future__ import annotations
@@ -54,14 +54,11 @@ def our_clips(reader: VideoReader, path: Path, side: int) -> int:
     return sum(len(clip.frames) for clip in reader.read_many(requests))
 
 
-def best_rate(runs: list[tuple[int, float]]) -> float:
-    return max(frames / seconds for frames, seconds in runs)
-
-
 def timed(work: Callable[[], int]) -> tuple[int, float]:
+    """Frames, and frames a second."""
     start = time.perf_counter()
     frames = work()
-    return frames, time.perf_counter() - start
+    return frames, frames / (time.perf_counter() - start)
 
 
 def compare(reader: VideoReader, path: Path, side: int, repeats: int) -> None:
@@ -76,8 +73,9 @@ def compare(reader: VideoReader, path: Path, side: int, repeats: int) -> None:
     for name, (bare, ours) in cases.items():
         pairs = [(timed(bare), timed(ours)) for _ in range(repeats)]
         assert len({frames for pair in pairs for frames, _ in pair}) == 1, "both deliver the same number"
-        theirs, own = best_rate([p[0] for p in pairs]), best_rate([p[1] for p in pairs])
-        print(f"| {path.name} | {side} | {name} | {theirs:,.0f} | {own:,.0f} | {own / theirs:.2f} |", flush=True)
+        rates = np.asarray([[rate for _, rate in pair] for pair in pairs])
+        (theirs, own), ratio = np.median(rates, axis=0), np.median(rates[:, 1] / rates[:, 0])
+        print(f"| {path.name} | {side} | {name} | {theirs:,.0f} | {own:,.0f} | {ratio:.2f} |", flush=True)
 
 
 def memory_over_opens(paths: list[Path], opens: int) -> None:
@@ -101,7 +99,7 @@ def memory_over_opens(paths: list[Path], opens: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("videos", nargs="+", type=Path)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--opens", type=int, default=3000)
     arguments = parser.parse_args()
     print("| video | side | what | bare decord, frames/s | this reader, frames/s | ratio |\n|---|---|---|---|---|---|")

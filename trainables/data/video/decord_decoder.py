@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ _PIXELS = {"yuv420p", "yuvj420p"}
 
 #: Frames that decord may make up for ones it cannot decode, as a share of all: none. (0 would switch the check off.)
 _FAULT_TOL = 1e-9
+
+#: Frames that decord holds at a time, before they are cropped.
+_BATCH_BYTES = 64 << 20
 
 #: decord gives times in float32.
 _TIME_TOL = 1e-6
@@ -63,7 +67,7 @@ class Decord:
             times = reader.get_frame_timestamp(np.arange(len(reader)))[:, 0]
             keys = reader.get_key_indices()
         except (RuntimeError, decord.DECORDError, AssertionError) as error:
-            raise DecodeError(plain_error(error)) from error
+            raise DecodeError(_reason(error)) from error
         assert index.ticks is not None, "files without times are refused"
         starts_s = (index.ticks - index.ticks[0]) * index.packets.tick_s
         if len(times) != len(starts_s) or list(keys) != index.seek_frames.tolist():
@@ -80,22 +84,33 @@ class _DecordSource:
         self._quiet = quiet
 
     def read(self, frames: IntArray, out: Frames) -> None:
-        """All frames in one call; decord seeks within it only where that is shorter."""
+        """As many frames in one call as fit into memory before they are cropped."""
+        at = self._layout
+        size = max(1, _BATCH_BYTES // (at.height * at.width * 3))
+        for row in range(0, len(frames), size):
+            view = self._batch(frames[row : row + size])
+            out[row : row + size] = view[:, at.top : at.top + at.out_height, at.left : at.left + at.out_width]
+
+    def _batch(self, frames: IntArray) -> Frames:
         import decord
 
         try:
             batch = self._reader.get_batch(frames)
         except (RuntimeError, decord.DECORDError, IndexError) as error:
-            raise DecodeError(plain_error(error)) from error
+            raise DecodeError(_reason(error)) from error
         if os.fstat(2).st_size != self._quiet:  # FFmpeg hides damage behind made-up pictures and only says so
             raise DecodeError("reported damage")
-        at = self._layout
-        view = np.from_dlpack(_DlPack(batch))
-        out[:] = view[:, at.top : at.top + at.out_height, at.left : at.left + at.out_width]
+        view: Frames = np.from_dlpack(_DlPack(batch)).view(np.uint8)
+        return view
 
     def close(self) -> None:
         """Free decord's buffers."""
         self._reader = None
+
+
+def _reason(error: Exception) -> str:
+    """First line without time of day and source line, so that the same fault always reads the same."""
+    return re.sub(r"\[[\d:]+\] \S+: ", "", plain_error(error))
 
 
 class _DlPack:

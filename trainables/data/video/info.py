@@ -9,7 +9,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trainables.data.video.sampling import FloatArray, IntArray, frames_at_rate, frames_at_starts, resampled_times
+from trainables.data.video.sampling import (
+    FloatArray,
+    IntArray,
+    frames_at_rate,
+    frames_at_starts,
+    resample_frames,
+    resampled_times,
+)
 
 
 class DecoderUse(NamedTuple):
@@ -110,4 +117,6 @@ class VideoInfo:
         """Frames that show the whole video at another rate; None = its own."""
         if fps is None:
             return np.arange(self.num_frames)
+        if self.starts_s is None:
+            return resample_frames(self.num_frames, self.fps, fps)
         return self.frames_at(resampled_times(self.duration_s, fps))

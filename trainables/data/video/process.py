@@ -54,8 +54,8 @@ class Ticket:
     """A request under way; its answer is here once it has come."""
 
     process: DecodingProcess
-    timeout_s: float
-    offset: int = 0
+    request: dict[str, Any]
+    offset: int
     reply: dict[str, Any] | None = None
     data: Bytes | None = None
     lost: WorkerLostError | None = None
@@ -125,7 +125,7 @@ class DecodingProcess:
         """
         while len(self._waiting) == NUM_SLOTS:
             self._receive()
-        ticket = Ticket(self, request["timeout_s"], self._sent % NUM_SLOTS * SLOT_BYTES)
+        ticket = Ticket(self, request, self._sent % NUM_SLOTS * SLOT_BYTES)
         try:
             self._connection.send_bytes(json.dumps(request | {"offset": ticket.offset}).encode())
         except OSError:
@@ -163,8 +163,9 @@ class DecodingProcess:
         """The oldest answer, copied out of the shared memory."""
         ticket = self._waiting[0]
         try:
-            if not self._connection.poll(ticket.timeout_s + (0 if self._started else _START_S)):
-                self._lose(f"no answer within {ticket.timeout_s:g} s")
+            allowed_s = ticket.request["timeout_s"]
+            if not self._connection.poll(allowed_s + (0 if self._started else _START_S)):
+                self._lose(f"no answer within {allowed_s:g} s")
                 return
             reply: dict[str, Any] = json.loads(self._connection.recv_bytes())
         except (EOFError, OSError):

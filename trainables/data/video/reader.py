@@ -342,7 +342,7 @@ class VideoReader:
                 reply, memory = ticket.result()
             except WorkerLostError as error:
                 if error.blamed:
-                    self._pass_on(job.video, str(error))
+                    self._pass_on(job.video, ticket.request["skip"], str(error))
                 ticket = self._submit(job)
                 continue
             if "error" in reply:
@@ -365,12 +365,13 @@ class VideoReader:
     def _request(self, video: _Video, **more: Any) -> dict[str, Any]:
         return {"path": video.path, "stamp": video.stamp, "timeout_s": self._timeout_s, **more}
 
-    def _pass_on(self, video: _Video, reason: str) -> None:
-        """The process was lost over this file: next time another decoder gets it."""
-        lost = self._failed.get(video, (0, ""))[0] + 1
-        if lost == len(self._decoders):
+    def _pass_on(self, video: _Video, skipped: int, reason: str) -> None:
+        """The process was lost over this file: next time another decoder gets it, if no other request said so yet."""
+        if skipped < self._failed.get(video, (0, ""))[0]:
+            return
+        if skipped + 1 == len(self._decoders):
             raise self._failure(video, reason)
-        self._failed[video] = (lost, f"{self._decoders[lost - 1]}: {reason}")
+        self._failed[video] = (skipped + 1, f"{self._decoders[skipped]}: {reason}")
 
     def _failure(self, video: _Video, reason: str) -> VideoError:
         if self._quarantine is not None:

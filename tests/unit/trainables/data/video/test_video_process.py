@@ -15,7 +15,7 @@ from encoded_videos import decode_in_order, encode, moving_picture, worst_differ
 
 from trainables.data.video.errors import VideoError
 from trainables.data.video.geometry import FrameTransform
-from trainables.data.video.reader import VideoReader
+from trainables.data.video.reader import Request, VideoReader
 
 PYAV = "trainables.data.video.pyav_decoder:PyAv"
 
@@ -82,6 +82,28 @@ def test_without_another_decoder_it_is_an_error_in_bounded_time(video: Path, kin
         assert reader.probe(video).num_frames == 40
 
 
+def test_requests_that_wait_behind_a_crash_are_made_again(video: Path, tmp_path: Path) -> None:
+    other = encode(tmp_path / "other.mp4", moving_picture(40, seed=1), options={"g": "10"})
+    with VideoReader(timeout_s=5, decoders=["failing_decoders:Killed", PYAV]) as reader:
+        requests = [Request((video, other)[number % 2], [number]) for number in range(12)]
+        for number, clip in enumerate(reader.read_many(requests)):
+            assert clip.numbers.tolist() == [number]
+            expected = decode_in_order((video, other)[number % 2])
+            assert worst_difference(clip.frames, expected[[number]]) < 0.2
+            assert "signal 9" in str(clip.decoders[0].why)
+
+
+def test_a_process_that_dies_between_requests_is_replaced(video: Path) -> None:
+    with VideoReader() as reader:
+        before = reader.read(video, [3])
+        assert reader.process_id is not None
+        os.kill(reader.process_id, signal.SIGKILL)
+        time.sleep(0.2)
+        after = reader.read(video, [3])
+        assert np.array_equal(before.frames, after.frames)
+        assert after.decoders == before.decoders, "no decoder is blamed for it"
+
+
 def test_a_stopped_process_is_replaced(video: Path) -> None:
     with VideoReader(timeout_s=2) as reader:
         reader.probe(video)
@@ -134,8 +156,8 @@ def test_hundreds_of_files_are_opened_in_bounded_memory(video: Path, tmp_path: P
         for _ in range(3):
             for number, path in enumerate(paths):
                 try:
-                    reader.read(path, [number % 40], FrameTransform(size=(32, 48)))
-                    opened += 1
+                    clip = reader.read(path, [number % 40], FrameTransform(size=(32, 50)))
+                    opened += clip.decoders[0].name == "decord"
                 except VideoError:
                     assert number % 2 == 0
                 process = reader._process

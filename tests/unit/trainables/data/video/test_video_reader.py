@@ -16,7 +16,7 @@ from encoded_videos import KINDS, decode_in_order, encode, moving_picture, worst
 
 from trainables.data.video.errors import VideoError
 from trainables.data.video.geometry import FrameTransform
-from trainables.data.video.reader import VideoReader
+from trainables.data.video.reader import Request, VideoReader
 
 #: Two versions of FFmpeg round colours differently; neighbouring frames differ by 10 and more.
 TOLERANCE = 0.2
@@ -118,6 +118,15 @@ def test_crops_are_parts_of_the_scaled_frame(reader: VideoReader, encoded: Path)
         assert np.array_equal(reader.read(encoded / name, [7, 30], corner).frames, whole[:, 8:48, :40])
 
 
+def test_sizes_that_decord_cannot_fill_are_left_to_pyav(reader: VideoReader, encoded: Path) -> None:
+    path = encoded / "closed.mp4"
+    clip = reader.read(path, [3, 50], FrameTransform(size=(64, 48)))
+    assert worst_difference(clip.frames, decode_in_order(path, height=64, width=48)[[3, 50]]) < TOLERANCE
+    assert clip.decoders[0].name == "pyav"
+    assert str(clip.decoders[0].why).startswith("decord: DECORDError Check failed: from_size == to_size")
+    assert reader.read(path, [3], FrameTransform(size=(64, 50))).decoders[0].name == "decord"
+
+
 def test_variable_rate_is_found_and_times_hold(reader: VideoReader, tmp_path: Path) -> None:
     frames = moving_picture()
     ticks = np.cumsum(np.random.default_rng(3).integers(20, 90, len(frames)))
@@ -187,6 +196,31 @@ def test_windows_are_the_clips_one_would_read(
         assert found.num_valid == min(window, len(shown) - number * stride)
         assert found.start_s == pytest.approx(number * stride / (fps or 25))
         assert np.array_equal(found.frames, reader.read(path, found.numbers).frames)
+
+
+def test_clips_of_many_videos_come_in_order(reader: VideoReader, encoded: Path) -> None:
+    rng = np.random.default_rng(4)
+    names = ["closed.mp4", "open.mkv", "vp9.webm", "closed.mp4", "mpeg4.avi", "closed.ts"] * 3
+    small = FrameTransform(size=(32, 48), crop=(30, 30))
+    requests = [Request(encoded / name, rng.integers(0, 70, 9), small) for name in names]
+    clips = list(reader.read_many(iter(requests)))
+    assert len(clips) == len(requests)
+    for request, clip in zip(requests, clips, strict=True):
+        alone = reader.read(*request)
+        assert np.array_equal(clip.frames, alone.frames)
+        assert np.array_equal(clip.numbers, request.frames)
+        assert clip.decoders == alone.decoders
+    assert list(reader.read_many([])) == []
+
+
+def test_a_series_ends_with_the_error_of_its_bad_video(reader: VideoReader, encoded: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.mp4").write_text("not a video")
+    good = Request(encoded / "closed.mp4", [1])
+    series = reader.read_many([good, good, good, good, Request(tmp_path / "bad.mp4", [1]), good])
+    assert next(series).numbers.tolist() == [1]
+    with pytest.raises(VideoError, match=r"bad\.mp4"):
+        list(series)
+    assert reader.read(*good).frames.shape == (1, 64, 96, 3)
 
 
 def test_series_may_be_read_in_turns(reader: VideoReader, test_data: Path) -> None:
