@@ -1,0 +1,122 @@
+"""Throughput of the weakly supervised detectors at the papers' scale, and where the time goes.
+
+Run ``python benchmarks/weak_detectors.py [--device cuda]``: batches of 16 videos, T = 512 samples, D = 2048 channels,
+K = 20 classes. Training: loading (the store's loader alone), network (forward, losses, backward, step). Inference of
+whole videos: loading, network, selection and suppression, matching with scoring. Shares are of the sum of the parts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from trainables.contracts import as_module
+from trainables.data.synthetic_config import Config as Synthetic
+from trainables.detectors.clean_net.config import Config as CleanNet
+from trainables.detectors.kt_mgfn.config import Config as KtMgfn
+from trainables.detectors.kt_mgfn.config import Ktm
+from trainables.entrypoints.optimizer import make_optimizer
+from trainables.entrypoints.raw_outputs import collect_raw
+from trainables.evaluation.protocols import ActivityNet
+from trainables.records import Batch
+
+DETECTORS: dict[str, Callable[[], Any]] = {
+    "kt_mgfn": lambda: KtMgfn(ktm=Ktm(enabled=False)),
+    "clean_net": CleanNet,
+}
+
+
+def seconds(work: Callable[[], Any], device: str) -> tuple[Any, float]:
+    if device == "cuda":
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    result = work()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return result, time.perf_counter() - start
+
+
+def measure(name: str, dataset: Any, batch_size: int, device: str) -> None:
+    config = DETECTORS[name]()
+    torch.manual_seed(0)
+    model = config.build(feat_dim=dataset.feat_dim, num_classes=len(dataset.class_names))
+    module = as_module(model).to(device)
+    phase = [p for p in config.phases() if p.epochs][-1]
+    optimizer = make_optimizer(nn.ModuleDict({"detector": module}), phase)
+
+    def inputs(epoch: int | None) -> list[Batch]:
+        split = "test" if epoch is None else "train"
+        batches = dataset.batches(
+            split,
+            sampling=config.sampling(),
+            batch_size=batch_size,
+            supervision=config.supervision if epoch is not None else "none",
+            seed=0,
+            epoch=epoch,
+        )
+        return [batch.to(device) for batch in batches]
+
+    def step(batch: Batch) -> None:
+        terms = model.losses(model(batch), batch, tuple(phase.loss_weights))
+        total = sum(phase.loss_weights[n] * value for n, value in terms.items())
+        optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        optimizer.step()
+
+    module.train()
+    loaded, loading = seconds(lambda: inputs(0), device)
+    step(loaded[0])  # warm
+    _, network = seconds(lambda: [step(batch) for batch in loaded], device)
+    print(
+        f"{name}, training: {len(loaded) / (loading + network):.2f} steps/s; " + parts(loading=loading, network=network)
+    )
+
+    module.eval()
+    durations = dataset.durations_s()
+    with torch.no_grad():
+        loaded, loading = seconds(lambda: inputs(None), device)
+        outputs, network = seconds(lambda: [model(batch) for batch in loaded], device)
+    raw = [item for o, batch in zip(outputs, loaded, strict=True) for item in collect_raw(o, batch, durations)]
+    found, selecting = seconds(lambda: model.detect(raw, config), device)
+    truth, protocol = dataset.ground_truth("test"), ActivityNet()
+    _, matching = seconds(lambda: protocol.score(protocol.match(found, truth)), device)
+    whole = loading + network + selecting + matching
+    print(
+        f"{name}, inference: {len(raw) / whole:.1f} videos/s, {len(found.scores) / len(raw):.0f} detections a video; "
+        + parts(loading=loading, network=network, selection_and_suppression=selecting, matching=matching)
+    )
+
+
+def parts(**times: float) -> str:
+    whole = sum(times.values())
+    shares = (f"{name.replace('_', ' ')} {100 * value / whole:.0f} %" for name, value in times.items())
+    return ", ".join(shares)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--videos", type=int, default=128)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    data = Synthetic(
+        num_videos=args.videos, num_classes=20, feat_dim=2048, num_snippets=(400, 700), actions_per_video=(4, 16),
+        select_fraction=0.25, test_fraction=0.25, trimmed_per_class=0,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        data.prepare(Path(folder))
+        dataset = data.open(Path(folder))
+        for name in DETECTORS:
+            measure(name, dataset, 16, args.device)
+
+
+if __name__ == "__main__":
+    main()
