@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from trainables.data.video.geometry import FrameTransform
 from trainables.data.video.reader import Request, VideoReader
@@ -54,11 +55,15 @@ def our_clips(reader: VideoReader, path: Path, side: int) -> int:
     return sum(len(clip.frames) for clip in reader.read_many(requests))
 
 
-def timed(work: Callable[[], int]) -> tuple[int, float]:
-    """Frames, and frames a second."""
-    start = time.perf_counter()
+def timed(work: Callable[[], int], worker: psutil.Process | None) -> tuple[int, float, float]:
+    """Frames, and wall and CPU seconds of this process and the decoding one."""
+
+    def cpu_seconds() -> float:
+        return time.process_time() + (sum(worker.cpu_times()[:2]) if worker is not None else 0.0)
+
+    start, cpu_start = time.perf_counter(), cpu_seconds()
     frames = work()
-    return frames, frames / (time.perf_counter() - start)
+    return frames, time.perf_counter() - start, cpu_seconds() - cpu_start
 
 
 def compare(reader: VideoReader, path: Path, side: int, repeats: int) -> None:
@@ -70,12 +75,15 @@ def compare(reader: VideoReader, path: Path, side: int, repeats: int) -> None:
         "windows every 4 frames": (lambda: decord_windows(path, side, 4), lambda: our_windows(reader, path, side, 4)),
         "clips anywhere": (lambda: decord_clips(path, side), lambda: our_clips(reader, path, side)),
     }
+    reader.probe(path)
+    worker = psutil.Process(reader.process_id)
     for name, (bare, ours) in cases.items():
-        pairs = [(timed(bare), timed(ours)) for _ in range(repeats)]
-        assert len({frames for pair in pairs for frames, _ in pair}) == 1, "both deliver the same number"
-        rates = np.asarray([[rate for _, rate in pair] for pair in pairs])
-        (theirs, own), ratio = np.median(rates, axis=0), np.median(rates[:, 1] / rates[:, 0])
-        print(f"| {path.name} | {side} | {name} | {theirs:,.0f} | {own:,.0f} | {ratio:.2f} |", flush=True)
+        runs = np.asarray([(timed(bare, None), timed(ours, worker)) for _ in range(repeats)])
+        assert len(np.unique(runs[:, :, 0])) == 1, "both deliver the same number"
+        rates = np.median(runs[:, :, 0] / runs[:, :, 1], axis=0)
+        wall, cpu = np.median(runs[:, 0, 1:] / runs[:, 1, 1:], axis=0)
+        row = (path.name, str(side), name, *(f"{rate:,.0f}" for rate in rates), f"{wall:.2f}", f"{cpu:.2f}")
+        print(f"| {' | '.join(row)} |", flush=True)
 
 
 def memory_over_opens(paths: list[Path], opens: int) -> None:
@@ -102,7 +110,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--opens", type=int, default=3000)
     arguments = parser.parse_args()
-    print("| video | side | what | bare decord, frames/s | this reader, frames/s | ratio |\n|---|---|---|---|---|---|")
+    print("| video | side | what | bare decord, frames/s | this reader, frames/s | ratio | ratio by CPU time |")
+    print("|---|---|---|---|---|---|---|")
     with VideoReader() as reader:
         for path in arguments.videos:
             for side in (112, 224):
