@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -189,11 +188,6 @@ def refresh_frames(index: PacketIndex) -> IntArray:
     closed = keys[(index.pts[keys] == earliest_after[keys]) & (index.pts[keys] > latest_before[keys])]
     # all earlier packets are shown earlier and all later ones later: the packet's number is the frame's
     return np.union1d(start, closed)
-
-
-def path_of(path: str | Path) -> str:
-    """The path as both decoders take it; a name that begins like a network address is still a file."""
-    return str(Path(path).absolute())
 
 
 def plain_error(error: Exception) -> str:
