@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,7 +38,8 @@ class PacketIndex:
         fps: average rate that the container states.
         tick_s: step of the stream's clock, seconds.
         last_ticks: how long the last frame is shown; 0 where the file does not say.
-        pts: (N,) presentation times of all packets in ticks, in order of decoding; None if one has none.
+        pts: (N,) presentation times of all packets in ticks, in order of decoding; None if one has none, or times of
+            decoding do not rise, as they do in a sound file.
         num_packets: N.
         keyframes: (K,) numbers of the packets flagged as keyframes.
         refresh: K flags: decoding may start at that keyframe as far as the codec is concerned.
@@ -116,7 +116,7 @@ def _read_packets(container: InputContainer, shape: tuple[str, int, int], looks:
     keyframes: list[int] = []
     refresh: list[bool] = []
     damaged = discarded = last_ticks = 0
-    latest, end_s = -1, 0.0
+    latest, end_s, decoded_at, ordered = -1, 0.0, None, True
     for packet in container.demux():
         if packet.dts is None and packet.size == 0:  # the demuxer's own end mark
             continue
@@ -124,6 +124,9 @@ def _read_packets(container: InputContainer, shape: tuple[str, int, int], looks:
             end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
         if packet.stream.index != stream.index:
             continue
+        if packet.dts is not None:
+            ordered = ordered and (decoded_at is None or packet.dts > decoded_at)
+            decoded_at = packet.dts
         if packet.is_keyframe:
             keyframes.append(len(pts))
             refresh.append(is_instant_refresh(codec, bytes(packet), extradata))
@@ -150,7 +153,7 @@ def _read_packets(container: InputContainer, shape: tuple[str, int, int], looks:
         fps=Fraction(rate),
         tick_s=float(stream.time_base),
         last_ticks=last_ticks,
-        pts=np.asarray(known, np.int64) if len(known) == len(pts) else None,
+        pts=np.asarray(known, np.int64) if ordered and len(known) == len(pts) else None,
         num_packets=len(pts),
         keyframes=np.asarray(keyframes, np.int64),
         refresh=tuple(refresh),
@@ -189,11 +192,6 @@ def refresh_frames(index: PacketIndex) -> IntArray:
     closed = keys[(index.pts[keys] == earliest_after[keys]) & (index.pts[keys] > latest_before[keys])]
     # all earlier packets are shown earlier and all later ones later: the packet's number is the frame's
     return np.union1d(start, closed)
-
-
-def path_of(path: str | Path) -> str:
-    """The path as both decoders take it; a name that begins like a network address is still a file."""
-    return str(Path(path).absolute())
 
 
 def plain_error(error: Exception) -> str:

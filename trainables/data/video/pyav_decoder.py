@@ -65,18 +65,23 @@ class _PyAvSource:
         self._next = 0
         self._damaged_at: int | None = None
         self._held: av.VideoFrame | None = None
-        if frame == 0 or self._index.ticks is None:
-            return
+        if frame and not self._seek(stream, frame):
+            self._container.close()
+            self._start(0)
+
+    def _seek(self, stream: av.VideoStream, frame: int) -> bool:
+        """Hold the picture of that frame, found by its time; False if the container has none where it should be."""
+        assert self._index.ticks is not None, "without times no frame but the first is in seek_frames"
         tick = int(self._index.ticks[frame])
-        self._container.seek(tick, stream=stream)
-        for picture in self._pictures:
-            if picture.pts is None or picture.pts > tick:
-                break
-            if picture.pts == tick:
-                self._held, self._next = picture, frame
-                return
-        self._container.close()  # the container's seek came out behind it
-        self._start(0)
+        try:
+            self._container.seek(tick, stream=stream)
+            picture = next((p for p in self._pictures if p.pts is None or p.pts >= tick), None)
+        except (OSError, ValueError, av.FFmpegError):  # damage before or at the frame: decoding in order will name it
+            return False
+        if picture is None or picture.pts != tick:
+            return False
+        self._held, self._next = picture, frame
+        return True
 
     def _go_near(self, wanted: int) -> None:
         seeks = self._index.seek_frames
@@ -94,6 +99,9 @@ class _PyAvSource:
         if picture is None:
             raise DecodeError(f"ends after {self._next} of {self._index.num_frames} frames")
         self._held = None
+        ticks = self._index.ticks
+        if ticks is not None and picture.pts != ticks[self._next]:
+            raise DecodeError(f"frame {self._next} cannot be decoded: the decoder left it out")
         if self._next in self._seeks:
             self._damaged_at = None
         if picture.is_corrupt and self._damaged_at is None:

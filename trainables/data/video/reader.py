@@ -103,7 +103,8 @@ class VideoReader:
         threads: of the decoder.
         max_opened: files opened by one process before it is renewed.
         max_resident_mib: memory of the process from which on it is renewed.
-        quarantine: list of files that failed, which are not tried again; None = none is kept.
+        quarantine: list of files that failed, which are not tried again, best ``QUARANTINE_NAME`` beside the videos;
+            None = none is kept.
         decoders: ``module:class`` of each decoder, in order of preference.
     """
 

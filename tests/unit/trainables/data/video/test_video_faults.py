@@ -34,7 +34,7 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def _frames_or_error(reader: VideoReader, path: Path) -> tuple[list[int], Frames] | None:
-    """Frames that can be had, one group of pictures at a time; None if the file is refused."""
+    """Frames that can be had, ten at a time, and their times in 25ths of a second; None if the file is refused."""
     begun = time.monotonic()
     try:
         info = reader.probe(path)
@@ -51,7 +51,7 @@ def _frames_or_error(reader: VideoReader, path: Path) -> tuple[list[int], Frames
         wanted = list(range(start, min(start + 10, info.num_frames)))
         try:
             parts.append(reader.read(path, wanted).frames)
-            numbers += wanted
+            numbers += np.rint(info.times_of(wanted) * 25).astype(int).tolist()
         except VideoError as error:
             assert str(path) in str(error)
             assert "frame" in error.reason
@@ -91,25 +91,26 @@ def test_flipped_bits_never_lead_to_other_frames(reader: VideoReader, whole: Pat
         if result is None or len(result[0]) < len(expected):
             noticed += 1
         if result is not None:
-            shown = decode_in_order_until_failure(path)
-            numbers, frames = result
-            assert max(numbers, default=-1) < len(shown)
-            sound = [worst_difference(shown[[n]], expected[[n]]) < 0.2 for n in numbers]
-            assert worst_difference(frames[sound], expected[np.asarray(numbers, np.int64)[sound]]) < 0.2
+            shown = _shown_by_time(path)
+            for number, frame in zip(*result, strict=True):
+                if number in shown and worst_difference(shown[number][None], expected[[number]]) < 0.2:
+                    assert worst_difference(frame[None], expected[[number]]) < 0.2
     if whole.suffix != ".webm":
         assert noticed >= 6
 
 
-def decode_in_order_until_failure(path: Path) -> Frames:
-    """As far as PyAV gets, concealed damage included."""
-    pictures = []
+def _shown_by_time(path: Path) -> dict[int, Frames]:
+    """What PyAV shows, concealed damage included, by 25ths of a second: frames that it leaves out shift no others."""
+    shown = {}
     try:
         with av.open(str(path), metadata_errors="ignore") as container:
             for picture in container.decode(video=0):
-                pictures.append(picture.to_ndarray(format="rgb24"))
+                assert picture.time is not None
+                start_s = float(container.streams.video[0].start_time * picture.time_base)
+                shown[round((picture.time - start_s) * 25)] = picture.to_ndarray(format="rgb24")
     except av.FFmpegError:
         pass
-    return np.stack(pictures)
+    return shown
 
 
 def test_a_hole_is_never_filled_with_made_up_frames(reader: VideoReader, tmp_path: Path) -> None:
@@ -127,6 +128,18 @@ def test_a_hole_is_never_filled_with_made_up_frames(reader: VideoReader, tmp_pat
     assert 20 <= len(numbers) < 60
     assert 0 in numbers
     assert worst_difference(frames, expected[numbers]) < 0.2
+
+
+def test_a_wrong_time_shifts_no_frame(reader: VideoReader, tmp_path: Path) -> None:
+    """A block of a Matroska file claims to be shown earlier: times are not believed, the frames come in order."""
+    source = encode(tmp_path / "whole.mkv", moving_picture(40), options={"g": "10", "bf": "0"})
+    content, block = source.read_bytes(), b"\x81\x01\x40\x00"  # track 1, 320 ms, no keyframe
+    assert block in content
+    path = tmp_path / "wrong_time.mkv"
+    path.write_bytes(content.replace(block, b"\x81\x00\x40\x00", 1))
+    info = reader.probe(path)
+    assert (info.num_frames, info.times_known) == (40, False)
+    assert worst_difference(reader.read(path, np.arange(40)).frames, decode_in_order(source)) < 0.2
 
 
 def test_what_is_no_video_at_all(reader: VideoReader, tmp_path: Path) -> None:
