@@ -79,6 +79,8 @@ def test_outputs_offer_the_views_that_are_declared(config: Any) -> None:
     outputs = model(_batch(config))
     for view in VIEWS:
         assert (getattr(outputs, view) is not None) == (view in config.views), view
+    if outputs.segments is not None and len(outputs.segments.labels):
+        assert outputs.segments.ends_grid.requires_grad, "what tasks pull at"
     if outputs.feats is not None:
         assert outputs.feats.shape[0] == 2
         assert outputs.feats.shape[2] == outputs.valid_mask.shape[1]

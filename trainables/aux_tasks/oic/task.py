@@ -12,6 +12,7 @@ from torch import Tensor
 from trainables.contracts import TaskBase
 from trainables.detections import Detections
 from trainables.layers.cas import normalise_cas
+from trainables.layers.ranking import best_per_group
 from trainables.losses.oic import clip_straight_through, oic_loss
 from trainables.records import Batch, Outputs, RawOutput
 from trainables.segments import seconds_to_grid
@@ -39,18 +40,18 @@ class Oic(TaskBase):
     def losses(self, outputs: Outputs, batch: Batch) -> Mapping[str, Tensor]:
         """``oic_task``: mean over the segments of L_OIC + 1, in [0, 2]; 0 where the host offers none.
 
+        In a phase in which the host's regression is frozen it is a constant.
+
         Raises:
-            ValueError: the host has no sequence, or segments without gradient, whose loss would be a constant.
+            ValueError: the host has no sequence or no segments.
         """
         view, cas = outputs.segments, outputs.cas_logits
         if cas is None or view is None:
             raise ValueError("oic needs the host's segments with gradient and its cas_logits")
         if not len(view.labels):
             return {"oic_task": cas.sum() * 0.0}
-        if not view.ends_grid.requires_grad:
-            raise ValueError("oic needs segments whose ends carry gradient; the host has detached them")
         probs = normalise_cas(cas if self._grad_to_cas else cas.detach(), outputs.valid_mask)
-        rows = best_of_each(view.input_index, view.scores, self._top)
+        rows = best_per_group(view.scores, view.input_index, max_num=self._top)
         video, label = view.input_index[rows], view.labels[rows]
         length = outputs.valid_mask.sum(dim=1)[video].to(view.ends_grid.dtype)[:, None]
         ends = clip_straight_through(view.ends_grid[rows] / length, 0.0, 1.0) * length
@@ -85,13 +86,3 @@ class Oic(TaskBase):
             loss = oic_loss(cas, own[:, :1], own[:, 1:], gamma=self._gamma, outer_min=self._outer_min)[:, 0]
             factor[rows], covered[rows] = (1.0 - loss.numpy()) ** self._eta, share[better]
         return replace(detections, scores=detections.scores * factor)
-
-
-def best_of_each(group: Tensor, scores: Tensor, number: int) -> Tensor:
-    """Rows of the ``number`` highest scores of every group; of equal scores the earlier."""
-    order = torch.argsort(scores, descending=True, stable=True)
-    order = order[torch.argsort(group[order], stable=True)]
-    counts = torch.bincount(group)
-    first = torch.cumsum(counts, 0) - counts
-    rank = torch.arange(len(order), device=group.device) - first[group[order]]
-    return order[rank < number]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,16 @@ def test_a_task_adds_its_loss_with_its_weight(root: Path) -> None:
     (history,) = train(run, 1)
     assert history["loss"] == pytest.approx(history["class"] + 0.25 * history["mdc_cas"], abs=1e-5)
     assert run.num_parameters > trial(root).num_parameters
+
+
+def test_every_weak_task_runs_beside_the_host_in_every_phase(root: Path) -> None:
+    names = ("contrast_eval", "kt_mmd", "mdc_cas", "oae", "oic")
+    tasks = {name: import_module(f"trainables.aux_tasks.{name}.config").Config() for name in names}
+    detector = dataclasses.replace(DETECTOR, ktm=Ktm(enabled=True, epochs=1, length=16))
+    run = trial(root, detector=detector, tasks=tasks)
+    losses = train(run, run.num_epochs)
+    assert all({"kt_mmd", "mdc_cas", "oae", "oic_task", "contrast_eval"} <= epoch.keys() for epoch in losses)
+    assert 0 < run.score_select(detector, PROTOCOL)["avg_map"] <= 1
 
 
 def test_a_task_without_weight_leaves_the_host_alone(root: Path) -> None:
