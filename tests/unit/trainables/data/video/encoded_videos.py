@@ -58,7 +58,9 @@ def encode(
     """Write frames; with ``ticks_ms`` each is shown at its own time."""
     times = None if ticks_ms is None else list(ticks_ms)
     with av.open(str(path), "w") as container:
+        container.flags |= av.container.Flags.bitexact.value  # no random numbers in the file
         stream = container.add_stream(codec, rate=fps, options=dict(options or {}))
+        stream.codec_context.thread_count = 1
         if times is not None:
             stream.codec_context.time_base = Fraction(1, 1000)
         for number, pixels in enumerate(frames):

@@ -15,13 +15,14 @@ from trainables.data.video.errors import VideoError
 from trainables.data.video.reader import VideoReader
 
 TIMEOUT_S = 20.0
+H264 = ("libx264", {"g": "10", "bf": "2", "x264-params": "cpu-independent=1"})  # the same bytes every time
 CONTAINERS = {
-    "mp4": ("libx264", {"g": "10", "bf": "2"}),
-    "mkv": ("libx264", {"g": "10", "bf": "2"}),
+    "mp4": H264,
+    "mkv": H264,
     "avi": ("mpeg4", {"g": "10"}),
     "webm": ("libvpx-vp9", {"g": "10", "deadline": "realtime", "cpu-used": "8"}),
-    "ts": ("libx264", {"g": "10", "bf": "2"}),
-    "flv": ("libx264", {"g": "10", "bf": "2"}),
+    "ts": H264,
+    "flv": H264,
 }
 
 
