@@ -40,7 +40,7 @@ def test_a_video_becomes_scored_detections(tmp_path: Path, test_data: Path) -> N
     assert left_out in (tmp_path / "runs" / "kt_mgfn__one_video" / "report" / "report.html").read_text()
 
     (video,) = FeatureStore(tmp_path / "data" / "highjump").videos
-    assert video["num_snippets"] == 46  # 727 frames, 16 each, the last one padded
+    assert video["num_snippets"] == 46  # 726 frames, 16 each, the last one padded
     assert video["fps"] == pytest.approx(30.0)
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["tiou_thresholds"] == [0.3, 0.5, 0.7]
