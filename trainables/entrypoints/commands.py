@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trainables.entrypoints.extract_commands import extract
+from trainables.entrypoints.failure import fail
 from trainables.entrypoints.feature_commands import import_store, simulated
 from trainables.entrypoints.video_commands import stitched_videos
 
@@ -23,11 +24,6 @@ data.command("import")(import_store)
 data.command()(extract)
 build.command()(simulated)
 build.command("stitched-videos")(stitched_videos)
-
-
-def _fail(error: Exception) -> typer.Exit:
-    typer.echo(f"error: {error}", err=True)
-    return typer.Exit(2)
 
 
 @build.command()
@@ -75,7 +71,7 @@ def stitched(
         write_store(out, videos, names, builder)
         write_store(trimmed_folder(out), trimmed_clips(found, settings), names, builder)
     except (ValueError, OSError) as error:
-        raise _fail(error) from error
+        raise fail(error) from error
     inspect(out)
 
 
@@ -96,7 +92,7 @@ def synthetic(
         config = Config(num_videos=num_videos, num_classes=num_classes, feat_dim=feat_dim, seed=seed)
         config.prepare(data_root)
     except (ValueError, OSError) as error:
-        raise _fail(error) from error
+        raise fail(error) from error
     inspect(config.folder(data_root))
 
 
@@ -133,7 +129,7 @@ def inspect(
         )
         _inspect_annotations(path, annotations, exclude)
     except (ValueError, OSError) as error:
-        raise _fail(error) from error
+        raise fail(error) from error
 
 
 def _inspect_store(folder: Path) -> None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from trainables.entrypoints.failure import fail
+
 
 def evaluate(
     predictions: Annotated[
@@ -115,6 +117,5 @@ def evaluate(
             if out is not None:
                 write(out, card, source, diagnosis)
     except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
+        raise fail(error) from error
     print_scorecard(card, source, diagnosis)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trainables.entrypoints.failure import fail
+
 if TYPE_CHECKING:
     from trainables.backbones.extractor import ExtractionSettings
     from trainables.entrypoints.extraction import Resources, VideoResult
@@ -73,8 +75,7 @@ def extract(
         if len(failed) < len(found):
             typer.echo(_next_step(out, settings))
     except (ValueError, OSError, ModuleNotFoundError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
+        raise fail(error) from error
     if failed and (strict or len(failed) == len(found)):
         raise typer.Exit(1)
 

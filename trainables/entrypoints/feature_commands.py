@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from trainables.entrypoints.failure import fail
+
 if TYPE_CHECKING:
     from trainables.data.annotations import AnnotationSet
     from trainables.data.feature_files import FeatureFiles
@@ -89,7 +91,7 @@ def import_store(
         read, splits = _annotated(annotations, format, train, test, num_test, select, seed)
         store = import_features(out, read, splits, settings)
     except (ValueError, OSError) as error:
-        raise _fail(error) from error
+        raise fail(error) from error
     _report(store)
 
 
@@ -137,7 +139,7 @@ def simulated(
         read, splits = _annotated(annotations, format, train, test, num_test, select, seed)
         store = simulate(out, read, splits, Simulation(evidence, snippet_seconds, label_noise, seed))
     except (ValueError, OSError) as error:
-        raise _fail(error) from error
+        raise fail(error) from error
     _report(store)
 
 
@@ -212,8 +214,3 @@ def _report(store: FeatureStore) -> None:
         typer.echo(f"streams of unequal length: {sum(cut.values())} snippets cut in {len(cut)} videos")
     if builder.get("unused_features"):
         typer.echo(f"feature files that no video asked for: {builder['unused_features']}")
-
-
-def _fail(error: Exception) -> typer.Exit:
-    typer.echo(f"error: {error}", err=True)
-    return typer.Exit(2)

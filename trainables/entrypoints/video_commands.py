@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from trainables.entrypoints.failure import fail
+
 
 def stitched_videos(
     clips: Annotated[Path, typer.Option(help="Folder of trimmed videos, one folder a class.")],
@@ -52,7 +54,6 @@ def stitched_videos(
         with VideoReader() as reader:
             videos, names = stitch_videos(clips, out, settings, reader)
     except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
+        raise fail(error) from error
     actions = sum(len(video.segments) for video in videos)
     typer.echo(f"{out}: {len(videos)} videos, {actions} actions of {len(names)} classes; see {ANNOTATIONS_NAME}")

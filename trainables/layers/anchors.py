@@ -14,7 +14,7 @@ MAX_LOG_SCALE = 4.0
 
 
 def decode_anchors(offsets: Tensor, anchors: Tensor) -> Tensor:
-    """Centre x = t + 1/2 + a r_c, length w = a exp(r_w) (CleanNet 3.3.1, which prints x for w in the second formula).
+    """Centre x = t + 1/2 + a r_c, length w = a exp(r_w) (KT-MGFN III-E; CleanNet 3.3.1, which prints x for w).
 
     Args:
         offsets: (..., 2, M, T) r_c, r_w; r_w is clamped to +-4.

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from trainables.losses.mmd import Kernel, mean_squared_distance, mmd2
+from trainables.records import Batch
 
 Scope = Literal["class", "batch"]
+
+_NO_CLIP = "knowledge transfer: the data set has no trimmed clip to learn from"
 
 
 class TransferLoss(nn.Module):
@@ -44,8 +48,28 @@ class TransferLoss(nn.Module):
             ValueError: there is no clip.
         """
         if not len(pooled):
-            raise ValueError("knowledge transfer: the data set has no trimmed clip to learn from")
+            raise ValueError(_NO_CLIP)
         self.bank, self.labels = pooled.detach(), labels.detach()
+
+    def fill_from(self, clips: Iterable[Batch], pool: Callable[[Batch], Tensor]) -> None:
+        """Take the reference from batches of trimmed clips.
+
+        Args:
+            clips: with their labels.
+            pool: (B, P, W) of a batch.
+
+        Raises:
+            ValueError: there is no clip, or a batch without labels.
+        """
+        pooled, labels = [], []
+        for batch in clips:
+            if batch.video_labels is None:
+                raise ValueError("knowledge transfer: needs the labels of the trimmed clips; the batch has none")
+            pooled.append(pool(batch))
+            labels.append(batch.video_labels)
+        if not pooled:
+            raise ValueError(_NO_CLIP)
+        self.fill(torch.cat(pooled), torch.cat(labels))
 
     def forward(self, pooled: Tensor, video_labels: Tensor) -> Tensor:
         """Squared MMD between clips and videos, mean over the classes of the batch that have clips, and over P.

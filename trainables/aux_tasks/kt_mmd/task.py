@@ -36,15 +36,7 @@ class KtMmd(TaskBase):
     @torch.no_grad()
     def begin_epoch(self, host: View, inputs: Inputs) -> None:
         """Take the reference anew."""
-        pooled, labels = [], []
-        for batch in inputs("trimmed", self._sampling):
-            if batch.video_labels is None:
-                raise ValueError("kt_mmd needs the labels of the trimmed clips; the batch has none")
-            pooled.append(self._pool(host(batch)))
-            labels.append(batch.video_labels)
-        if not pooled:
-            raise ValueError("kt_mmd: the data set has no trimmed clip to learn from")
-        self._transfer.fill(torch.cat(pooled), torch.cat(labels))
+        self._transfer.fill_from(inputs("trimmed", self._sampling), lambda batch: self._pool(host(batch)))
 
     def losses(self, outputs: Outputs, batch: Batch) -> Mapping[str, Tensor]:
         """``kt_mmd``: squared MMD, mean over the classes of the batch that have clips."""

@@ -241,13 +241,7 @@ class KtMgfn(nn.Module):
             return
         was_training = self.training
         self.eval()
-        pooled, labels = [], []
-        for batch in inputs("trimmed", self._clips):
-            if batch.video_labels is None:
-                raise ValueError("knowledge transfer needs the labels of the trimmed clips; the batch has none")
-            pooled.append(self(batch).terms["pooled"])
-            labels.append(batch.video_labels)
-        self.transfer.fill(torch.cat(pooled), torch.cat(labels))
+        self.transfer.fill_from(inputs("trimmed", self._clips), lambda batch: self(batch).terms["pooled"])
         self.train(was_training)
         if not self._init_from_trimmed:
             for module in self.stages.modules():

@@ -1,4 +1,4 @@
-"""Boundary regression (III-E): anchors at every sample, offsets from a small convolutional net."""
+"""Boundary regression (III-E): offsets of the anchors at every sample, from a small convolutional net."""
 
 from __future__ import annotations
 
@@ -35,21 +35,3 @@ class BoundaryRegressor(nn.Module):
             x = torch.relu(conv(x)) * mask
         offsets = self.output(x)
         return offsets.unflatten(1, (2, -1))
-
-
-def decode(offsets: Tensor, anchors: Tensor) -> Tensor:
-    """Segments from offsets: r_x = t_x + t_w p_x, r_w = t_w exp(p_w), with t_x the centre of the sample's cell.
-
-    Args:
-        offsets: (..., 2, M, T); p_w is clamped to [-4, 4].
-        anchors: (M,) lengths in samples.
-
-    Returns:
-        (..., M, T, 2) start, end in samples.
-    """
-    num_samples = offsets.shape[-1]
-    centre = torch.arange(num_samples, device=offsets.device, dtype=offsets.dtype) + 0.5
-    shift, log_scale = offsets.unbind(dim=-3)
-    middle = centre + anchors[:, None] * shift
-    half = 0.5 * anchors[:, None] * torch.exp(log_scale.clamp(-4.0, 4.0))
-    return torch.stack([middle - half, middle + half], dim=-1)

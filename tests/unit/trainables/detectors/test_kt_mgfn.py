@@ -11,8 +11,8 @@ import torch
 
 from trainables.detectors.kt_mgfn.config import Base, Brm, Ccm, Config, Data, Ktm, Mdcm, Post, Train
 from trainables.detectors.kt_mgfn.model import KtMgfn
-from trainables.detectors.kt_mgfn.regressor import decode
 from trainables.detectors.kt_mgfn.selection import clipped_segments, select
+from trainables.layers.anchors import decode_anchors
 from trainables.losses.oic import oic_loss
 from trainables.records import Batch, RawOutput, SegmentTargets
 
@@ -129,7 +129,7 @@ def test_classification_weight_does_not_depend_on_the_number_of_branches() -> No
 
 
 def test_decode_starts_at_the_anchors() -> None:
-    segments = decode(torch.zeros(2, 2, 5), torch.tensor([1.0, 4.0]))
+    segments = decode_anchors(torch.zeros(2, 2, 5), torch.tensor([1.0, 4.0]))
     assert segments[0, 3].tolist() == [3.0, 4.0]
     assert segments[1, 3].tolist() == [1.5, 5.5]
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.detectors.kt_mgfn.regressor import decode
+from trainables.layers.anchors import decode_anchors
 from trainables.layers.integral import integral
 from trainables.losses.oic import clip_straight_through, inflate, oic_loss
 
@@ -62,7 +62,7 @@ def test_decode_then_inflate() -> None:
     offsets = torch.zeros(2, 1, 21, dtype=torch.float64)
     offsets[0, 0, 10], offsets[1, 0, 10] = 0.25, np.log(1.5)
     # the paper's example has its centre at 10; ours is the cell's centre, half a sample later
-    start, end = (decode(offsets, torch.tensor([8.0], dtype=torch.float64))[0, 10] - 0.5).tolist()
+    start, end = (decode_anchors(offsets, torch.tensor([8.0], dtype=torch.float64))[0, 10] - 0.5).tolist()
     assert (start, end) == pytest.approx((6.0, 18.0))
     outer = inflate(torch.tensor(start), torch.tensor(end), 0.25, 1.0)
     assert (float(outer[0]), float(outer[1])) == pytest.approx((3.0, 21.0))
