@@ -1,4 +1,4 @@
-"""What is wrong with a configuration of ``ray up``: Ray's own checks, the clouds' interfaces, and our rules of safety."""
+"""What is wrong with a configuration of ``ray up``: Ray's checks, the clouds' interfaces, our rules of safety."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _gce_schemas() -> dict[str, Any]:
 
 
 def gce_problems(node_config: dict[str, Any]) -> Iterator[str]:
-    """What Compute Engine's ``instances.insert`` would refuse: unknown keys, wrong types, values outside enumerations."""
+    """What Compute Engine's ``instances.insert`` would refuse: unknown keys, wrong types, values outside enums."""
     yield from _against_discovery(node_config, _gce_schemas()["Instance"], "")
 
 

@@ -7,11 +7,8 @@ from pathlib import Path
 import pytest
 from cluster_files import CLUSTER, VALUES, fill, variables
 
-TEMPLATES = sorted(
-    file.relative_to(CLUSTER).as_posix()
-    for file in CLUSTER.rglob("*.yaml")
-    if file.name not in {"job.yaml", "compose.yaml"}
-)
+OTHERS = {"job.yaml", "compose.yaml"}
+TEMPLATES = sorted(str(file.relative_to(CLUSTER)) for file in CLUSTER.rglob("*.yaml") if file.name not in OTHERS)
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
