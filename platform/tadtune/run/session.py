@@ -25,7 +25,7 @@ def ray_session(address: str | None, *, dashboard: bool) -> Iterator[Mapping[str
             placement group of a trial that was stopped early is not given back.
 
     Yields:
-        Resources of the cluster by Ray's names.
+        Resources by Ray's names: what the cluster has or, under an autoscaler, may grow to.
     """
     target = address or os.environ.get("RAY_ADDRESS") or "local"
     if target == "local":
@@ -34,11 +34,24 @@ def ray_session(address: str | None, *, dashboard: bool) -> Iterator[Mapping[str
     import ray
 
     if ray.is_initialized():
-        yield ray.cluster_resources()
+        yield _reachable_resources()
         return
     local = {"include_dashboard": dashboard, "dashboard_host": "127.0.0.1"} if target == "local" else {}
     ray.init(address=target, log_to_driver=False, logging_level="ERROR", **local)
     try:
-        yield ray.cluster_resources()
+        yield _reachable_resources()
     finally:
         ray.shutdown()
+
+
+def _reachable_resources() -> dict[str, float]:
+    """What the cluster has, or would have with every worker that its autoscaler's configuration allows.
+
+    A cluster that has scaled to zero would otherwise be refused, or used with the one worker that happens to be there.
+    """
+    import ray
+    from ray._private.state import state  # as Ray Train itself asks for it; there is no public name
+
+    limits = state.get_max_resources_from_cluster_config() or {}
+    now = ray.cluster_resources()
+    return {name: max(now.get(name, 0.0), float(limits.get(name, 0.0))) for name in now.keys() | limits.keys()}
