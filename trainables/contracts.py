@@ -83,6 +83,51 @@ class Detector(Protocol):
         ...
 
 
+class RoiHost(Detector, Protocol):
+    """A detector that offers the view ``rois``, and what its tasks may do with regions of its own shared map.
+
+    Source: Three Birds 3.1 and 3.2, whose ancestor wonheeML/mtl-ssl attaches its tasks at the same places.
+    """
+
+    #: temporal samples of the input that one cell of the shared map covers: 8 for C3D on frames, 1 on features.
+    samples_per_cell: int
+    #: D0 of ``pool``.
+    pooled_channels: int
+    #: D of ``RoiView.feats``.
+    roi_channels: int
+    #: columns of ``RoiView.logits``: K, or K + 1 with background first.
+    num_logits: int
+    #: name of the classification loss on ``RoiView.logits`` among ``losses``.
+    classification_loss_name: str
+
+    def pool(self, outputs: Outputs, segments: Tensor) -> Tensor:
+        """(M, 3) input index, start, end in temporal samples -> (M, D0), differentiable in the shared map."""
+        ...
+
+    def roi_trunk(self, pooled: Tensor) -> Tensor:
+        """(M, D0) -> (M, D), the trunk its own regions go through."""
+        ...
+
+    def new_trunk(self) -> nn.Module:
+        """Another trunk, of the same shape and with the weights the own one has now."""
+        ...
+
+    def classification_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The scalar loss of ``RoiView.logits`` against ``RoiView.labels``, for other logits of the same regions."""
+        ...
+
+    def roi_offsets(self, outputs: Outputs) -> Tensor:
+        """(R, 2) start and end of each region after regression, for its label's class, coded as Three Birds Eq. (2).
+
+        With gradient, in training only.
+        """
+        ...
+
+    def with_logits(self, outputs: Outputs, logits: Tensor) -> Outputs:
+        """The same outputs with other (R, ...) class logits in ``rois`` and in ``raw``, for ``detect`` to use."""
+        ...
+
+
 def as_module(detector: Detector) -> nn.Module:
     """The detector as the ``nn.Module`` it has to be."""
     if not isinstance(detector, nn.Module):
@@ -91,7 +136,11 @@ def as_module(detector: Detector) -> nn.Module:
 
 
 class TaskConfig(Protocol):
-    """The ``Config`` dataclass of an auxiliary task (frozen, imports no torch at module level)."""
+    """The ``Config`` dataclass of an auxiliary task (frozen, imports no torch at module level).
+
+    It may also have ``beside``, a class variable that names the tasks it does not work without, and a property
+    ``replaces``, the names of losses of the host that it takes the place of: they are logged, but not trained on.
+    """
 
     key: ClassVar[str]
     paper: ClassVar[str]
@@ -117,6 +166,12 @@ class TaskConfig(Protocol):
 
 class TaskBase(torch.nn.Module):
     """Base of every task's module: ``losses`` must be given, the other hooks leave things as they are."""
+
+    def meet(self, tasks: Mapping[str, TaskBase]) -> None:
+        """Get to know the tasks of ``Config.beside``, by name, once all of them are built.
+
+        A task keeps no other as a submodule: its weights would be counted twice.
+        """
 
     def begin_epoch(self, host: View, inputs: Inputs) -> None:
         """Look at data through the host, which is in eval mode, before an epoch is trained."""
