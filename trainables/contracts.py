@@ -42,7 +42,7 @@ class DetectorConfig(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """Inputs per step."""
+        """Inputs per step, of all workers together."""
         ...
 
     def build(self, *, feat_dim: int, num_classes: int) -> Detector:
@@ -62,7 +62,8 @@ class Detector(Protocol):
     """An ``nn.Module`` with these three methods.
 
     It may also have ``begin_phase(name, inputs)``, called before the first epoch of every phase (not when training
-    resumes within one): what it keeps then must be in its ``state_dict``.
+    resumes within one): what it keeps then must be in its ``state_dict``; and ``loss_counts``, see
+    :meth:`TaskBase.loss_counts`.
     """
 
     def __call__(self, batch: Batch) -> Outputs:
@@ -180,6 +181,13 @@ class TaskBase(torch.nn.Module):
         """Unweighted scalar losses, exactly the names of ``Config.loss_weights``."""
         raise TypeError(f"{type(self).__name__} defines no losses")
 
+    def loss_counts(self, outputs: Outputs, batch: Batch) -> Mapping[str, float]:
+        """Loss name -> how many things the loss is the mean of, where these are not the inputs of the batch.
+
+        With several workers the joint loss is the mean over the things of all of them.
+        """
+        return {}
+
     def transform(self, batch: Batch, generator: torch.Generator) -> Batch:
         """Change a training batch before the forward pass (volume augmentation)."""
         return batch
@@ -271,11 +279,11 @@ class Dataset(Protocol):
         Args:
             split: train, select or test; "trimmed" = clips that show one action each, where there are any.
             sampling: ``sampling.train`` is used when ``epoch`` is given, ``sampling.test`` otherwise.
-            batch_size: B; the last batch may be smaller.
+            batch_size: B of all workers together; the last batch may be smaller.
             supervision: labels handed out: "none", "video_labels", or "segments" (everything).
             seed: with ``epoch`` and the video's index, the only source of randomness.
             epoch: shuffles and draws anew each epoch; None = in order, deterministic.
             rank: this worker.
-            world_size: number of workers; every video is seen by exactly one of them.
+            world_size: number of workers; each takes its share of every batch, and where it would have none, none.
         """
         ...

@@ -1,7 +1,7 @@
 """Batches of one pass over a split. Hands out no label that the supervision does not allow.
 
-Every random draw comes from a generator of (seed, epoch, index of the video in the split) alone, so that an epoch is
-the same whatever ran before it and whatever the number of workers.
+Every random draw comes from a generator of (seed, epoch, index of the video in the split) alone, and workers share out
+each batch, so that an epoch has the same batches whatever ran before it and whatever the number of workers.
 """
 
 from __future__ import annotations
@@ -112,17 +112,20 @@ def load_batches(
     if sampling.min_inside > 0 and supervision != "segments":
         raise ValueError(f"sampling.min_inside: {sampling.min_inside} reads segments; '{supervision}' allows none")
     kind = sampling.test if epoch is None else sampling.train
-    inputs = _inputs(videos, sampling, seed, epoch, rank, world_size)
-    width = None if kind == "native" else sampling.length
+    inputs = _inputs(videos, sampling, seed, epoch)
     keep_ratio = sampling.keep_ratio if kind in _PARTS else 0.0
     chunks = (inputs[first : first + batch_size] for first in range(0, len(inputs), batch_size))
-    return (_collate(chunk, num_classes, width, supervision, keep_ratio) for chunk in chunks)
+    shares = ((chunk[rank::world_size], _longest(chunk) if kind == "native" else sampling.length) for chunk in chunks)
+    return (_collate(own, num_classes, width, supervision, keep_ratio) for own, width in shares if own)
 
 
-def _inputs(
-    videos: Sequence[LabelledVideo], sampling: Sampling, seed: int, epoch: int | None, rank: int, world_size: int
-) -> list[_Input]:
-    """This worker's inputs, in the order in which they are handed out."""
+def _longest(inputs: Sequence[_Input]) -> int:
+    """Samples of the longest input: what the others of its batch are padded to, on whatever worker."""
+    return max(len(item.sampled.positions) for item in inputs)
+
+
+def _inputs(videos: Sequence[LabelledVideo], sampling: Sampling, seed: int, epoch: int | None) -> list[_Input]:
+    """All workers' inputs, in the order in which they are handed out."""
     numbers = range(len(videos))
     # a key of four words: shorter ones are padded with zeros, and would make two videos draw alike
     own = [np.random.Generator(np.random.PCG64([1, seed, epoch or 0, number])) for number in numbers]
@@ -131,12 +134,12 @@ def _inputs(
         places = [generator.random() for generator in own]
         order.sort(key=lambda number: (places[number], number))
     drawn: list[tuple[float, _Input]] = []
-    for number in order[rank::world_size]:
+    for number in order:
         generator = own[number]
         # windows of one video are spread over the epoch
         for item in _inputs_of(videos[number], sampling, epoch is not None, generator):
             drawn.append((0.0 if epoch is None else generator.random(), item))
-    if not drawn and not any(_inputs_of(videos[n], sampling, epoch is not None, own[n]) for n in order):
+    if videos and not drawn:
         raise ValueError(
             f"sampling.min_inside: no window holds {sampling.min_inside} of an instance; lower it or raise the length"
         )
@@ -155,11 +158,10 @@ def _inputs_of(
 
 
 def _collate(
-    inputs: Sequence[_Input], num_classes: int, width: int | None, supervision: Supervision, keep_ratio: float
+    inputs: Sequence[_Input], num_classes: int, width: int, supervision: Supervision, keep_ratio: float
 ) -> Batch:
-    """One batch of T = ``width`` samples, or of the longest input's; what is missing is 0 and not valid."""
+    """One batch of T = ``width`` samples; what is missing is 0 and not valid."""
     lengths = [len(item.sampled.positions) for item in inputs]
-    width = width or max(lengths)
     # channels first at once: turning a finished (B, T, C) array costs more than all the rest
     feats = np.zeros((len(inputs), inputs[0].video.feats.shape[1], width), np.float32)
     for row, item, length in zip(feats, inputs, lengths, strict=True):
