@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ class ToyDetector:
     sizes: tuple[int, ...] = field(default=(1,), metadata={"doc": "sizes", "choices": ((1,), (1, 2))})
     epochs: int = 3
     sleep_s: float = 0.0
-    fail: str = field(default="", metadata={"doc": "'raise', 'nan' or '' for none"})
+    fail: str = field(default="", metadata={"doc": "'raise', 'nan', 'gpu_memory', 'die', 'hang' or '' for none"})
     cut: float = field(default=0.5, metadata={"doc": "inference threshold", "search": (0.0, 1.0), "acts": "inference"})
 
 
@@ -132,6 +133,13 @@ class ToyTrial:
             raise RuntimeError("planted failure")
         if self._config.fail == "nan":
             raise FloatingPointError("class = nan in phase 'only', epoch 1, step 1")
+        if self._config.fail == "gpu_memory":
+            # torch's own class takes seconds to import
+            raise type("OutOfMemoryError", (RuntimeError,), {"__module__": "torch"})("CUDA out of memory.")
+        if self._config.fail == "die" and self._epoch == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self._config.fail == "hang" and self._epoch == 1:
+            time.sleep(600)
         self._epoch += 1
         self._log("epoch")
         return {"loss": 1.0 / self._epoch}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from tadtune.run.preflight import (
 from tadtune.run.progress import Progress
 from tadtune.run.session import ray_session
 from tadtune.run.stop import stop_on_signals
+from tadtune.spec.errors import StudyError
 from tadtune.spec.study import Study
 from tadtune.track.mlflow_store import Summary, check_tracking, default_uri
 from tadtune.track.record import Result
@@ -44,6 +45,7 @@ class Settings:
         data_root: folder of data sets.
         tracking_uri: MLflow's address, None = a local file in ``storage``.
         address: of a Ray cluster, None = local.
+        only_failed: run nothing but the trials that failed before.
         flush_s: seconds to wait for the tracking server at the end.
     """
 
@@ -51,6 +53,7 @@ class Settings:
     data_root: Path
     tracking_uri: str | None = None
     address: str | None = None
+    only_failed: bool = False
     flush_s: float = 30.0
 
 
@@ -93,9 +96,10 @@ def run_study(study: Study, settings: Settings, console: Console, conclude: Conc
         definition = folder.check_definition(study_definition(study))
         data = prepare_data(study, settings.data_root)
         check_data_unchanged(folder, {prepared.digest for prepared in data.values()})
-        for record in folder.records().values():
-            record.forget_failure()
-        launch = _Launch(study, folder, settings, uri, data, console)
+        failed = [trial_id for trial_id, record in folder.records().items() if record.forget_failure()]
+        if settings.only_failed and not failed:
+            raise StudyError([f"{folder.path}: no trial failed; `tadtune run {study.name}` runs what is left."])
+        launch = _Launch(study, folder, settings, uri, data, console, failed if settings.only_failed else None)
         with ray_session(settings.address, dashboard=study.resources.workers > 0) as cluster:
             concurrency = fitting_trials(study.resources, cluster)
             check_storage_from_workers(folder.path)
@@ -115,7 +119,9 @@ class _Launch:
         uri: str,
         data: Mapping[str, Prepared],
         console: Console,
+        only: Sequence[str] | None,
     ) -> None:
+        self._only = only
         self._study = study
         self._folder = folder
         self._settings = settings
@@ -177,13 +183,16 @@ class _Launch:
         return Outcome(self._folder, counts, ran, interrupted, unsent)
 
     def _source(self) -> Any:
+        from tadtune.search.source import ListSource
+
+        if self._only is not None:  # a sampler learns of them from the records when it is next asked for new trials
+            again = [self._folder.record(trial_id).trial() for trial_id in self._only]
+            return ListSource([trial for trial in again if trial is not None], len(self._finished()) + len(self._only))
         if self._study.sweep is not None:
             from tadtune.search.sweep import SweepSource
 
             limit = self._study.sweep.budget.time_s
             return SweepSource(self._study, self._folder, None if limit is None else time.monotonic() + limit)
-        from tadtune.search.source import ListSource
-
         distinct = {planned.trial.id: planned.trial for planned in self._planned}
         todo = [trial for trial_id, trial in distinct.items() if not self._folder.adopt(trial_id)]
         return ListSource(todo, len(distinct))
@@ -213,6 +222,8 @@ class _Launch:
             cpus=self._study.resources.cpus,
             gpus=self._study.resources.gpus,
             workers=self._study.resources.workers,
+            attempt=len(self._folder.record(trial.id).attempts()) + 1,
+            timeout_s=self._study.resources.timeout_s,
         )
         return {
             "trial_id": trial.id,
