@@ -109,6 +109,7 @@ def test_choosing_windows_by_segments_needs_segments() -> None:
     for supervision in ("none", "video_labels"):
         with pytest.raises(ValueError, match=rf"min_inside: 0\.5 reads segments; '{supervision}' allows none"):
             _load([_video(30, [(0, 4)])], sampling, supervision=supervision)
+        assert len(_load([_video(30, [(0, 4)])], sampling, supervision=supervision, epoch=None)) == 3, "all, unread"
 
 
 def test_a_worker_whose_videos_have_no_window_is_no_error() -> None:
