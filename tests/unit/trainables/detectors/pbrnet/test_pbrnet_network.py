@@ -12,12 +12,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainables.backbones.i3d import I3D
-from trainables.detectors.pbrnet.anchors import ANCHOR_FRAMES
+from trainables.detectors.pbrnet.anchors import ANCHOR_FRAMES, pyramid_anchors
 from trainables.detectors.pbrnet.config import Clip, Config, Match, Net
 from trainables.detectors.pbrnet.frame_level import BoundaryOffset
 from trainables.detectors.pbrnet.model import PbrNet
 from trainables.detectors.pbrnet.objectives import Step, boundary_loss, offset_loss, targets_of
 from trainables.detectors.pbrnet.pyramids import CoarsePyramid, RefinedPyramid
+from trainables.detectors.pbrnet.segments import at_frame_centres, decode_inside
 from trainables.detectors.pbrnet.targets import LEFT_OUT, Instances
 from trainables.layers.offsets import decode_centre_length, decode_ends
 from trainables.records import Batch
@@ -102,6 +103,26 @@ def test_each_loss_reaches_its_modules_and_no_other() -> None:
     assert {name: _reached(loss, model) for name, loss in losses.items()} == expected
     assert outputs.rois is not None
     assert _reached(outputs.rois.feats.sum(), model) == {"roi_trunk"}
+
+
+def test_each_step_starts_from_what_the_one_before_decoded() -> None:
+    model = network(lenient()).train()
+    terms = dict(model(batch()).terms)
+    limit = torch.tensor([256, 208])
+    coarse = decode_inside(pyramid_anchors(32), terms["cpd_offsets"], limit)
+    assert torch.equal(terms["cpd_references"], pyramid_anchors(32).expand(2, -1, -1))
+    assert torch.equal(terms["rpd_references"], coarse)
+    refined = decode_inside(coarse, terms["rpd_offsets"], limit)
+    assert torch.equal(terms["fgd_references"], at_frame_centres(refined, limit))
+    outputs = model.eval()(batch())
+    fine = decode_ends(terms["fgd_references"], terms["fgd_offsets"])
+    assert torch.allclose(outputs.raw["segments"] * 8, fine, atol=1e-4)
+    probs = terms["boundary_logits"].sigmoid()
+    for b, n in ((0, 3), (0, 100), (1, 60), (1, 141)):
+        start, end = fine[b, n].floor().clamp(min=0).long().tolist()
+        last = int(limit[b]) - 1
+        expected = [float(probs[b, 0, min(start, last)]), float(probs[b, 1, min(end, last)])]
+        assert outputs.raw["boundary_probs"][b, n].tolist() == pytest.approx(expected, abs=1e-6)
 
 
 def test_offsets_are_learnt_from_positives_that_were_not_rejected() -> None:
