@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
-from trainables.detectors.pbrnet.config import Clip, Config, Match, Net
+from trainables.detectors.pbrnet.config import Config
 from trainables.detectors.pbrnet.model import PbrNet
+from trainables.detectors.pbrnet.settings import Match, Net
 from trainables.records import Batch, SegmentTargets
 
-SMALL = Config(net=Net(width=8, roi_width=6, roi_parts=2))
+SMALL = Config(net=Net(width=8, roi_width=6), roi_parts=2)
 #: (start, end, class) of each input, in samples.
 INSTANCES = (((4.0, 12.0, 0), (14.0, 30.0, 2)), ((2.0, 9.5, 1),))
 
@@ -40,6 +43,10 @@ def batch(instances: tuple[tuple[tuple[float, float, int], ...], ...] = INSTANCE
     )
 
 
-def lenient(config: Config = SMALL) -> Config:
-    """Thresholds so low that every step of an untrained network has positives."""
-    return Config(net=config.net, clip=Clip(), match=Match(cpd_tiou=0.1, rpd_tiou=0.1, fgd_tiou=0.1))
+#: So low that every step of an untrained network has positives.
+LENIENT = Match(cpd_tiou=0.1, rpd_tiou=0.1, fgd_tiou=0.1)
+
+
+def lenient() -> PbrNet:
+    """A network in training mode whose steps all have positives."""
+    return network(replace(SMALL, match=LENIENT)).train()

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from trainables.detectors.pbrnet.config import Config, Infer, Match
+from trainables.detectors.pbrnet.config import Config
 from trainables.detectors.pbrnet.detect import detect_segments
+from trainables.detectors.pbrnet.settings import Infer, Match
 from trainables.entrypoints.raw_outputs import read_raw, write_raw
 from trainables.records import RawOutput
 

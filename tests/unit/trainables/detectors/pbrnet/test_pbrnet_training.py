@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from trainables.data.synthetic_config import Config as Synthetic
-from trainables.detectors.pbrnet.config import Clip, Config, Net, Optim
+from trainables.detectors.pbrnet.config import Config
+from trainables.detectors.pbrnet.settings import Clip, Net, Optim
 from trainables.entrypoints.detection import DetectionTrial
 from trainables.evaluation.protocols import ActivityNet
 
@@ -16,7 +17,7 @@ DATA = Synthetic(num_videos=32, num_classes=3, feat_dim=16, overfit=True)
 PROTOCOL = ActivityNet((0.5,))
 CONFIG = Config(
     clip=Clip(train_stride=16),
-    net=Net(width=32, roi_width=8, roi_parts=1),
+    net=Net(width=32, roi_width=8),
     optim=Optim(lr=2e-3, weight_decay=1e-5, epochs=16, lr_decay_epoch=12, grad_clip=10.0),
 )
 
@@ -44,7 +45,7 @@ def test_sixteen_videos_are_learned(root: Path) -> None:
 
 
 def test_a_resumed_trial_is_equal_to_the_bit(root: Path, tmp_path: Path) -> None:
-    config = dataclasses.replace(CONFIG, net=Net(width=8, roi_width=8, roi_parts=1))
+    config = dataclasses.replace(CONFIG, net=Net(width=8, roi_width=8))
     whole, first, second = (trial(root, config) for _ in range(3))
     history = [whole.train_epoch() for _ in range(3)]
     first.train_epoch()
