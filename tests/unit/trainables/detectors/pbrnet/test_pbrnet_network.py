@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 import torch
-from pbrnet_batches import LENIENT, SMALL, batch, lenient, network
+from pbrnet_batches import batch, lenient, network
 from torch import Tensor
 from torch.nn import functional as F
 
