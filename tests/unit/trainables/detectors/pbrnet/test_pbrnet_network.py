@@ -105,7 +105,7 @@ def test_each_loss_reaches_its_modules_and_no_other() -> None:
 
 def test_each_step_starts_from_what_the_one_before_decoded() -> None:
     model = lenient()
-    terms = dict(model(batch()).terms)
+    terms = {name: tensor.detach() for name, tensor in model(batch()).terms.items()}
     limit = torch.tensor([256, 208])
     coarse = decode_inside(pyramid_anchors(32), terms["cpd_offsets"], limit)
     assert torch.equal(terms["cpd_references"], pyramid_anchors(32).expand(2, -1, -1))

@@ -17,8 +17,8 @@ DATA = Synthetic(num_videos=32, num_classes=3, feat_dim=16, overfit=True)
 PROTOCOL = ActivityNet((0.5,))
 CONFIG = Config(
     clip=Clip(train_stride=16),
-    net=Net(width=32, roi_width=8),
-    optim=Optim(lr=2e-3, weight_decay=1e-5, epochs=16, lr_decay_epoch=12, grad_clip=10.0),
+    net=Net(width=24, roi_width=8),
+    optim=Optim(lr=2e-3, weight_decay=1e-5, epochs=13, lr_decay_epoch=10, grad_clip=10.0),
 )
 
 
@@ -47,8 +47,8 @@ def test_sixteen_videos_are_learned(root: Path) -> None:
 def test_a_resumed_trial_is_equal_to_the_bit(root: Path, tmp_path: Path) -> None:
     config = dataclasses.replace(CONFIG, net=Net(width=8, roi_width=8))
     whole, first, second = (trial(root, config) for _ in range(3))
-    history = [whole.train_epoch() for _ in range(3)]
+    history = [whole.train_epoch() for _ in range(2)]
     first.train_epoch()
     first.save(tmp_path / "checkpoint.pt")
     second.load(tmp_path / "checkpoint.pt")
-    assert [second.train_epoch() for _ in range(2)] == history[1:]
+    assert second.train_epoch() == history[1]

@@ -30,7 +30,7 @@ def clips(num_frames: int = 64, valid: int = 60) -> Batch:
         seconds_per_sample=torch.full((1,), 0.1, dtype=torch.float64),
         start_s=torch.zeros(1, dtype=torch.float64),
         frames=frames.to(torch.uint8),
-        segments=(SegmentTargets(torch.tensor([[10.0, 30.0], [20.0, 59.0]]), torch.tensor([0, 2])),),
+        segments=(SegmentTargets(torch.tensor([[10.0, 30.0], [20.0, valid - 1.0]]), torch.tensor([0, 2])),),
     )
 
 
@@ -48,11 +48,11 @@ def test_a_clip_reaches_every_part_and_leaves_batch_normalisation_as_it_is(model
     assert len(norms) > 50
     assert not any(m.training for m in norms)
     before = [b.clone() for b in model.buffers()]
-    data = clips()
+    data = clips(num_frames=256, valid=240)
     outputs = model(data)
     assert outputs.terms["map"].shape == (1, 1024, 32, 1, 1)
     assert outputs.terms["boundary_logits"].shape == (1, 2, 256)
-    assert outputs.valid_mask.shape == (1, 64)
+    assert outputs.valid_mask.shape == (1, 256)
     losses = model.losses(outputs, data, tuple(CONFIG.phases()[0].loss_weights))
     torch.stack(list(losses.values())).sum().backward()
     assert all(float(loss.detach()) > 0 for loss in losses.values())
