@@ -169,7 +169,7 @@ class TaskBase(torch.nn.Module):
     def meet(self, tasks: Mapping[str, TaskBase]) -> None:
         """Get to know the tasks of ``Config.beside``, by name, once all of them are built.
 
-        A task keeps no other as a submodule: its weights would be counted twice.
+        A task keeps no other, nor the host, as a submodule: their weights would be counted twice.
         """
 
     def replaces(self) -> Collection[str]:

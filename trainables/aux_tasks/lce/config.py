@@ -64,7 +64,7 @@ class Config:
 
     def loss_weights(self) -> Mapping[str, float]:
         """The loss; the others are there to be logged."""
-        return {"lce": self.weight, "lce_sigma": 0.0, "lce_sigma_error_corr": 0.0, "lce_positive_share": 0.0}
+        return {"lce": self.weight, "lce_sigma": 0.0, "lce_sigma_error_corr": 0.0}
 
     def build(self, *, host: Any, feat_channels: int, num_classes: int) -> Any:
         """The module."""

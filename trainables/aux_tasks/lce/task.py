@@ -35,7 +35,7 @@ class Lce(TaskBase):
         super().__init__()
         self._num_classes = num_classes
         self._settings = settings
-        self._host_offsets = host.roi_offsets
+        self._host = (host,)  # in a tuple, or it would count as a part of the task
         num_outputs = 2 * num_classes if settings.per_class else 2
         if settings.mean == "own":
             self.mean = _linear(host.roi_channels, num_outputs, std=1e-3)
@@ -44,8 +44,8 @@ class Lce(TaskBase):
     def losses(self, outputs: Outputs, batch: Batch) -> Mapping[str, Tensor]:
         """``lce``: Eq. (7) as a sum over both ends of the positive regions, divided by N.
 
-        Logged beside it: the mean deviation of the positive regions' ends (in units of ``std``), its correlation with
-        the size of the error (0 where it is not defined), and the share of regions that are positive.
+        Logged beside it: the mean deviation of the positive regions' ends (in units of ``std``), and its correlation
+        with the size of the error (0 where it is not defined).
 
         Raises:
             ValueError: the host offers no regions, or no targets for them.
@@ -58,21 +58,20 @@ class Lce(TaskBase):
         target = encode_ends(view.rois[positive, 1:], view.matched_gt[positive])
         error = self._mean(outputs, view, positive) - target / self._settings.std
         total = gaussian_kl(error, log_variance, tail=self._settings.tail).sum()
-        count = len(positive) if self._settings.normaliser == "positives" else len(view.labels)
+        counted = view.labels > 0 if self._settings.normaliser == "positives" else view.labels >= 0
         sigma = deviation(log_variance.detach())
-        num_regions = max(len(view.labels), 1)
         return {
-            "lce": total / max(count, 1),
+            "lce": total / counted.sum().clamp(min=1),
             "lce_sigma": sigma.sum() / max(sigma.numel(), 1),
             "lce_sigma_error_corr": _correlation(sigma.flatten(), error.detach().abs().flatten()),
-            "lce_positive_share": total.new_tensor(len(positive) / num_regions),
         }
 
     def _mean(self, outputs: Outputs, view: RoiView, rows: Tensor) -> Tensor:
         """(P, 2) predicted offsets in units of ``std``."""
         if self._settings.mean == "own":
             return self._of_label(self.mean, view, rows)
-        offsets = self._host_offsets(outputs)[rows]
+        (host,) = self._host
+        offsets = host.roi_offsets(outputs)[rows]
         return (offsets.detach() if self._settings.stop_gradient else offsets) / self._settings.std
 
     def _of_label(self, head: nn.Module, view: RoiView, rows: Tensor) -> Tensor:

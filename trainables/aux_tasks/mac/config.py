@@ -43,7 +43,8 @@ class Config:
         "sum", "how the shares become a distribution", source="Three Birds Algorithm 1; softmax wonheeML/mtl-ssl"
     )
     trunk: Literal["own", "shared"] = param(
-        "own", "a copy of the host's trunk, or the host's trunk itself", choices=("own", "shared"),
+        "own", "a copy of the host's trunk, which then shares the map alone (on pre-extracted features nothing that "
+        "learns), or the host's trunk itself", choices=("own", "shared"),
         source="wonheeML/mtl-ssl:faster_rcnn_meta_arch.py",
     )  # fmt: skip
     stop_gradient: bool = param(

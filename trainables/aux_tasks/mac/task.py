@@ -31,8 +31,7 @@ class Mac(TaskBase):
         super().__init__()
         self.num_classes = num_classes
         self._settings = settings
-        self._pool = host.pool
-        self._shared_trunk = host.roi_trunk
+        self._host = (host,)  # in a tuple, or it would count as a part of the task
         self._min_len = settings.min_len * host.samples_per_cell
         if settings.trunk == "own":
             self.trunk = host.new_trunk()
@@ -50,12 +49,13 @@ class Mac(TaskBase):
         Returns:
             (M, K + 1), background first.
         """
-        pooled = self._pool(outputs, segments)
+        (host,) = self._host
+        pooled = host.pool(outputs, segments)
         stop = self._settings.stop_gradient
         if self._settings.trunk == "own":
             features = self.trunk(pooled.detach() if stop else pooled)
         else:
-            shared = self._shared_trunk(pooled)
+            shared = host.roi_trunk(pooled)
             features = shared.detach() if stop else shared
         logits: Tensor = self.classify(features)
         return logits

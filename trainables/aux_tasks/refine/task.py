@@ -30,9 +30,7 @@ class Refine(TaskBase):
         super().__init__()
         self._settings = settings
         self._segment_logits: Callable[[Outputs, Tensor], Tensor] | None = None
-        self._classification_loss = host.classification_loss
-        self._replaced = host.classification_loss_name
-        self._with_logits = host.with_logits
+        self._host = (host,)  # in a tuple, or it would count as a part of the task
         self.correct = nn.Linear(host.num_logits + settings.num_windows * (num_classes + 1), host.num_logits)
         nn.init.trunc_normal_(self.correct.weight, std=0.01)
         nn.init.zeros_(self.correct.bias)
@@ -46,7 +44,8 @@ class Refine(TaskBase):
 
     def replaces(self) -> Collection[str]:
         """The host's classification loss where only the corrected logits are trained on."""
-        return (self._replaced,) if self._settings.loss == "refined_only" else ()
+        (host,) = self._host
+        return (host.classification_loss_name,) if self._settings.loss == "refined_only" else ()
 
     def losses(self, outputs: Outputs, batch: Batch) -> Mapping[str, Tensor]:
         """``refine``: the host's classification loss on the corrected logits.
@@ -56,13 +55,16 @@ class Refine(TaskBase):
         """
         if outputs.rois is None or outputs.rois.labels is None:
             raise ValueError("refine needs the host's rois with labels")
-        return {"refine": self._classification_loss(self._corrected(outputs, outputs.rois, batch), outputs.rois.labels)}
+        (host,) = self._host
+        corrected = self._corrected(outputs, outputs.rois, batch)
+        return {"refine": host.classification_loss(corrected, outputs.rois.labels)}
 
     def refine(self, outputs: Outputs, batch: Batch) -> Outputs:
         """The host's outputs with corrected class logits."""
         if outputs.rois is None:
             raise ValueError("refine needs the host's rois")
-        return self._with_logits(outputs, self._corrected(outputs, outputs.rois, batch))
+        (host,) = self._host
+        return host.with_logits(outputs, self._corrected(outputs, outputs.rois, batch))
 
     def _corrected(self, outputs: Outputs, view: RoiView, batch: Batch) -> Tensor:
         """(R, K_x) Eq. (5)."""

@@ -48,9 +48,16 @@ def test_a_batch_of_four_regions(normaliser: str, value: float) -> None:
     terms = lce.losses(outputs, small_batch())
     assert float(terms["lce"].detach()) == pytest.approx(value, abs=1e-5)
     assert float(terms["lce_sigma"]) == pytest.approx((1 + 2 + 1 + 1) / 4)
-    assert float(terms["lce_positive_share"]) == 0.5
     expected = np.corrcoef([1, 2, 1, 1], [0.5, 2, 0, 1])[0, 1]
     assert float(terms["lce_sigma_error_corr"]) == pytest.approx(expected, abs=1e-5)
+
+
+def test_regions_that_take_no_part_are_not_counted() -> None:
+    lce, outputs = planted()
+    view = outputs.rois
+    assert view is not None
+    fewer = replace(outputs, rois=replace(view, labels=torch.tensor([2, -1, 1, 0])))
+    assert float(lce.losses(fewer, small_batch())["lce"].detach()) == pytest.approx(1.693147 / 3, abs=1e-5)
 
 
 def test_offsets_of_eq_1_and_2_not_as_printed() -> None:
