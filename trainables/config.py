@@ -70,6 +70,8 @@ class Phase:
         lr_milestones: epochs of this phase after which the learning rate is multiplied by ``lr_factor``.
         lr_factor: see above.
         lr_multipliers: parameter-name prefix -> factor on ``lr`` (a backbone's own rate).
+        bias_lr_multiplier: further factor on the rate of every bias, tasks included.
+        decay_biases: whether ``weight_decay`` acts on biases.
         frozen: parameter-name prefixes that get no gradient in this phase and stay in eval mode.
         grad_clip_norm: L2 norm over all trained parameters, None = off.
         split: what is learnt from: the training videos, or the data set's trimmed clips.
@@ -86,6 +88,8 @@ class Phase:
     lr_milestones: tuple[int, ...] = ()
     lr_factor: float = 0.1
     lr_multipliers: Mapping[str, float] = field(default_factory=dict)
+    bias_lr_multiplier: float = 1.0
+    decay_biases: bool = True
     frozen: tuple[str, ...] = ()
     grad_clip_norm: float | None = None
     split: Literal["train", "trimmed"] = "train"

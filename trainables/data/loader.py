@@ -109,7 +109,7 @@ def load_batches(
         raise ValueError(f"rank: {rank} must be from 0 to world_size - 1 = {world_size - 1}")
     if supervision not in get_args(Supervision):
         raise ValueError(f"supervision: '{supervision}' is none of {', '.join(get_args(Supervision))}")
-    if sampling.min_inside > 0 and supervision != "segments":
+    if epoch is not None and sampling.min_inside > 0 and supervision != "segments":
         raise ValueError(f"sampling.min_inside: {sampling.min_inside} reads segments; '{supervision}' allows none")
     kind = sampling.test if epoch is None else sampling.train
     inputs = _inputs(videos, sampling, seed, epoch, rank, world_size)
