@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tadtune.jobs import verbs as job_verbs
 from tadtune.spec import components
 from tadtune.spec.errors import StudyError
 
@@ -163,6 +164,10 @@ def ui(
     from tadtune.track.mlflow_server import serve
 
     raise typer.Exit(serve(storage, port))
+
+
+app.command()(job_verbs.submit)
+app.add_typer(job_verbs.jobs)
 
 
 def _load(name: str) -> Study:

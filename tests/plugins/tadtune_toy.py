@@ -104,7 +104,10 @@ class ToyProtocol:
 
 
 class ToyTrial:
-    """The trainable; leaves a line in ``$TOY_LOG`` for every epoch it trains and every time it scores ``test``."""
+    """The trainable; leaves a line in ``$TOY_LOG`` for every epoch it trains and every time it scores ``test``.
+
+    While the file ``$TOY_HOLD`` is there, no epoch begins.
+    """
 
     def __init__(self, *, detector: Any, tasks: Mapping[str, Any], protocol: Any, seed: int, **place: Any) -> None:
         self._config, self._protocol, self._seed = detector, protocol, seed
@@ -135,6 +138,8 @@ class ToyTrial:
                 stream.write(line + "\n")
 
     def train_epoch(self) -> Mapping[str, float]:
+        while "TOY_HOLD" in os.environ and Path(os.environ["TOY_HOLD"]).exists():
+            time.sleep(0.05)
         if self._config.sleep_s:
             time.sleep(self._config.sleep_s)
         if self._config.fail == "raise":

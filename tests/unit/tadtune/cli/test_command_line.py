@@ -23,9 +23,19 @@ def tadtune(*words: str, folder: Path | None = None) -> subprocess.CompletedProc
     )
 
 
-@pytest.mark.parametrize("words", ["['--help']", "['run', '--help']", "['data', '--help']", "['list', 'studies']"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "['--help']",
+        "['run', '--help']",
+        "['submit', '--help']",
+        "['jobs', 'logs', '--help']",
+        "['data', '--help']",
+        "['list', 'studies']",
+    ],
+)
 def test_help_imports_nothing_heavy(words: str) -> None:
-    heavy = "{'ray', 'torch', 'mlflow', 'optuna', 'scipy', 'pandas', 'pyarrow'}"
+    heavy = "{'ray', 'torch', 'mlflow', 'optuna', 'scipy', 'pandas', 'pyarrow', 'aiohttp', 'requests'}"
     code = f"""
 import sys
 sys.argv = ["tadtune", *{words}]
@@ -42,13 +52,29 @@ sys.exit(f"loaded {{loaded}}" if loaded else 0)
 
 
 def test_the_options_are_these() -> None:
-    shown = {verb: tadtune(verb, "--help").stdout for verb in ("run", "plan", "report", "ui")}
+    verbs = ("run", "plan", "report", "ui", "submit", "jobs list", "jobs logs", "jobs stop")
+    shown = {verb: tadtune(*verb.split(), "--help").stdout for verb in verbs}
     options = {verb: sorted({w for w in text.split() if w.startswith("--")}) for verb, text in shown.items()}
     assert options == {
         "run": ["--address", "--data", "--help", "--storage", "--tracking-uri"],
         "plan": ["--help", "--storage"],
         "report": ["--help", "--storage"],
         "ui": ["--help", "--port", "--storage"],
+        "submit": [
+            "--address",
+            "--data",
+            "--env",
+            "--follow",
+            "--help",
+            "--installed",
+            "--no-follow",
+            "--package",
+            "--storage",
+            "--tracking-uri",
+        ],
+        "jobs list": ["--address", "--help"],
+        "jobs logs": ["--address", "--follow", "--help", "--no-follow"],
+        "jobs stop": ["--address", "--help"],
     }
 
 
