@@ -17,12 +17,13 @@ from tadtune.plan.definition import study_definition
 from tadtune.plan.trial import Trial
 from tadtune.run.job import Job
 from tadtune.run.labels import launch_tags, make_labeller
+from tadtune.run.placement import DRIVER_RESOURCES, fitting_trials
 from tadtune.run.preflight import (
     Prepared,
+    check_batches,
     check_data_unchanged,
     check_disk,
     check_storage_from_workers,
-    fitting_trials,
     prepare_data,
 )
 from tadtune.run.progress import Progress
@@ -89,6 +90,7 @@ def run_study(study: Study, settings: Settings, console: Console, conclude: Conc
     settings = dataclasses.replace(settings, storage=settings.storage.resolve(), data_root=settings.data_root.resolve())
     uri = settings.tracking_uri or default_uri(settings.storage)
     folder = StudyFolder(settings.storage, study.slug)
+    check_batches(study)
     check_disk(settings.storage)
     check_tracking(uri)
     resume = f"stopped; `tadtune run {study.name}` with the same options resumes"
@@ -100,8 +102,8 @@ def run_study(study: Study, settings: Settings, console: Console, conclude: Conc
         if settings.only_failed and not failed:
             raise StudyError([f"{folder.path}: no trial failed; `tadtune run {study.name}` runs what is left."])
         launch = _Launch(study, folder, settings, uri, data, console, failed if settings.only_failed else None)
-        with ray_session(settings.address, dashboard=study.resources.workers > 0) as cluster:
-            concurrency = fitting_trials(study.resources, cluster)
+        with ray_session(settings.address, dashboard=study.resources.workers > 0) as nodes:
+            concurrency = fitting_trials(study.resources, nodes)
             check_storage_from_workers(folder.path)
             folder.keep_definition(definition)
             with stop_on_signals(resume) as stop:  # inside the session: Ray installs handlers of its own as it starts
@@ -243,7 +245,7 @@ def _fit(
 
     resources = study.resources
     if resources.workers > 0:
-        trainable: Any = tune.with_resources(train_driver, {"cpu": 1})
+        trainable: Any = tune.with_resources(train_driver, DRIVER_RESOURCES)
     else:
         trainable = tune.with_resources(InProcessTrial, {"cpu": resources.cpus, "gpu": resources.gpus})
     tuner = tune.Tuner(
