@@ -202,7 +202,7 @@ def test_pruned_trials_are_told_apart(here: Here, toy_sweep: dict[str, Any]) -> 
         ({"set": {"dataset.missing": True}}, "data: .*make it with `tadtune data build toy`"),
         ({"resources": {"cpus": 500}}, "resources: one trial needs 500 CPU, the cluster has"),
         ({"resources": {"gpus": 4}}, "resources: one trial needs 4 GPU"),
-        ({"resources": {"workers": 1, "cpus": 50}}, "resources: one trial needs 51 CPU"),
+        ({"resources": {"workers": 2, "cpus": 50}}, "resources: one trial needs 100 CPU"),
         ({"resources": {"max_concurrent": 900}}, "resources.max_concurrent: 900 trials at a time"),
         ({"sampler": {"name": "tpe", "startup": 3}}, "sampler 'tpe': Optuna's TPESampler refuses its options"),
     ],

@@ -70,7 +70,8 @@ class SweepSource:
         )
         # a resumed sampler goes on drawing: with the same seed it would suggest its first points once more
         drawn = len(study.get_trials(deepcopy=False))
-        study.sampler = make_sampler(self._sweep.sampler, self._sweep.space, self._sweep.seed + 1_000_003 * drawn)
+        seed = (self._sweep.seed + 1_000_003 * drawn) % 2**32  # NumPy takes no larger one
+        study.sampler = make_sampler(self._sweep.sampler, self._sweep.space, seed)
         return study
 
     def _reconcile(self) -> None:

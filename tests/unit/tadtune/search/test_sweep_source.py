@@ -187,3 +187,12 @@ def test_a_failed_trial_that_was_repeated_without_the_sampler_is_told_to_it(swee
         sweep.open()
         assert sweep.source.states() == {"FAIL": 1, "COMPLETE": 2}
     assert sweep.start().id not in {failed.id, done.id}
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_sweep_of_thousands_of_trials_resumes(tmp_path: Path, toy_sweep: dict[str, Any], sampler: str) -> None:
+    sweep = Sweep(tmp_path, {**toy_sweep, "sampler": sampler, "seed": 2**32 - 1})  # as large as after 4,295 trials
+    first = sweep.start()
+    sweep.finish(first, Result("complete", objective=0.5))
+    sweep.open()
+    assert sweep.start().id != first.id
