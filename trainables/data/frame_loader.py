@@ -16,7 +16,6 @@ from torch import Tensor
 from trainables.config import FrameInput, Sampling
 from trainables.data.inputs import Input, check_request, common_fields, plan_inputs
 from trainables.data.sampling import Sampled, sample_positions
-from trainables.data.video.decoders import Frames
 from trainables.data.video.geometry import FrameTransform, random_crop_at
 from trainables.data.video.reader import Clip, Request, VideoReader
 from trainables.records import Batch, Supervision
@@ -117,9 +116,17 @@ def load_frame_batches(
         ValueError: an argument out of bounds; at once, not when the first batch is read.
         VideoError: while reading: a video is not any more what it was.
     """
-    check_request(sampling, batch_size=batch_size, supervision=supervision, rank=rank, world_size=world_size)
+    training = epoch is not None
+    check_request(
+        sampling,
+        training=training,
+        batch_size=batch_size,
+        supervision=supervision,
+        rank=rank,
+        world_size=world_size,
+    )
     wanted = frame_input(sampling)
-    kind = sampling.test if epoch is None else sampling.train
+    kind = sampling.train if training else sampling.test
     inputs = plan_inputs(videos, sampling, seed=seed, epoch=epoch, rank=rank, world_size=world_size)
 
     def batches() -> Iterator[Batch]:
@@ -155,15 +162,9 @@ def _request(item: Input[FramesVideo], look: _Look, reader: VideoReader) -> Requ
 
 def _stacked(clips: Iterator[Clip], looks: Sequence[_Look], width: int, wanted: FrameInput) -> Tensor:
     """(B, 3, T, H, W)."""
-    frames = torch.empty((len(looks), 3, width, *wanted.crop), dtype=torch.uint8)
+    frames = np.empty((len(looks), 3, width, *wanted.crop), np.uint8)
     for row, clip, look in zip(frames, clips, looks, strict=True):
-        own = _channels_first(clip.frames, look.mirrored)
-        row[:, : own.shape[1]] = own
-        row[:, own.shape[1] :] = own[:, -1:]
-    return frames
-
-
-def _channels_first(frames: Frames, mirrored: bool) -> Tensor:
-    """(3, T, H, W) view of (T, H, W, 3); mirrored, a copy."""
-    turned = torch.from_numpy(frames).permute(3, 0, 1, 2)
-    return turned.flip(-1) if mirrored else turned
+        shown = clip.frames[:, :, ::-1] if look.mirrored else clip.frames
+        row[:, : len(shown)] = shown.transpose(3, 0, 1, 2)
+        row[:, len(shown) :] = row[:, len(shown) - 1 : len(shown)]
+    return torch.from_numpy(frames)

@@ -111,7 +111,9 @@ class Input(Generic[V]):
         return cut, inside & (share >= min_share) & (left >= min_length)
 
 
-def check_request(sampling: Sampling, *, batch_size: int, supervision: Supervision, rank: int, world_size: int) -> None:
+def check_request(
+    sampling: Sampling, *, training: bool, batch_size: int, supervision: Supervision, rank: int, world_size: int
+) -> None:
     """Refuse arguments of :meth:`trainables.contracts.Dataset.batches` that cannot be met.
 
     Raises:
@@ -124,7 +126,7 @@ def check_request(sampling: Sampling, *, batch_size: int, supervision: Supervisi
         raise ValueError(f"rank: {rank} must be from 0 to world_size - 1 = {world_size - 1}")
     if supervision not in get_args(Supervision):
         raise ValueError(f"supervision: '{supervision}' is none of {', '.join(get_args(Supervision))}")
-    if sampling.min_inside > 0 and supervision != "segments":
+    if training and sampling.min_inside > 0 and supervision != "segments":
         raise ValueError(f"sampling.min_inside: {sampling.min_inside} reads segments; '{supervision}' allows none")
 
 

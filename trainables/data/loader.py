@@ -71,8 +71,16 @@ def load_batches(
     Raises:
         ValueError: an argument out of bounds; at once, not when the first batch is read.
     """
-    check_request(sampling, batch_size=batch_size, supervision=supervision, rank=rank, world_size=world_size)
-    kind = sampling.test if epoch is None else sampling.train
+    training = epoch is not None
+    check_request(
+        sampling,
+        training=training,
+        batch_size=batch_size,
+        supervision=supervision,
+        rank=rank,
+        world_size=world_size,
+    )
+    kind = sampling.train if training else sampling.test
     inputs = plan_inputs(videos, sampling, seed=seed, epoch=epoch, rank=rank, world_size=world_size)
 
     def batch(chunk: Sequence[Input[LabelledVideo]]) -> Batch:
