@@ -19,11 +19,6 @@ def inflate(start: Tensor, end: Tensor, gamma: float, outer_min: float) -> tuple
     return start - rim, end + rim
 
 
-def clip_straight_through(x: Tensor, low: float, high: float) -> Tensor:
-    """Clamp whose gradient is 1 everywhere, so that a segment at the border can still move back."""
-    return x + (x.clamp(low, high) - x).detach()
-
-
 def oic_loss(
     cas_probs: Tensor, start: Tensor, end: Tensor, *, gamma: float, outer_min: float, eps: float = 1e-6
 ) -> Tensor:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from trainables.detections import Detections
 from trainables.detectors.kt_mgfn.config import Config
-from trainables.detectors.kt_mgfn.selection import clipped_segments, select
+from trainables.detectors.kt_mgfn.selection import select
+from trainables.layers.anchors import clip_to_video, decode_anchors
 from trainables.layers.integral import mean_between
 from trainables.layers.nms import suppress
 from trainables.records import RawOutput
@@ -72,11 +73,12 @@ def _gated(r: RawOutput, least: float) -> tuple[Tensor, Tensor, Tensor]:
 def _by_regression(video: int, r: RawOutput, config: Config) -> _Scored:
     cas, probs, classes = _gated(r, config.post.test_cls_thr)
     anchors = torch.tensor(config.brm.anchors, dtype=torch.float64)
-    segments = clipped_segments(r.tensors["offsets"][..., : r.num_samples].double(), anchors, r.num_samples)
+    offsets = r.tensors["offsets"][..., : r.num_samples].double()
+    segments = clip_to_video(decode_anchors(offsets[None], anchors), torch.tensor([r.num_samples]))
     gamma = config.brm.gamma if config.post.gamma is None else config.post.gamma
     found = select(
         cas,
-        segments.expand(len(classes), *segments.shape),
+        segments.expand(len(classes), -1, -1, -1),
         cas_thr=config.brm.cas_thr if config.post.cas_thr is None else config.post.cas_thr,
         oic_keep=config.brm.oic_keep if config.post.oic_keep is None else config.post.oic_keep,
         gamma=gamma,

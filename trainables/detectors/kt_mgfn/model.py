@@ -13,7 +13,8 @@ from trainables.detections import Detections
 from trainables.detectors.kt_mgfn.config import Brm, Config, Ktm
 from trainables.detectors.kt_mgfn.detect import detect_segments
 from trainables.detectors.kt_mgfn.regressor import BoundaryRegressor
-from trainables.detectors.kt_mgfn.selection import clipped_segments, select
+from trainables.detectors.kt_mgfn.selection import select
+from trainables.layers.anchors import clip_to_video, decode_anchors
 from trainables.layers.cas import CasNorm, erased_positions, normalise_cas
 from trainables.layers.dilated import Classified, DilatedClassifier
 from trainables.layers.nms import Decay, suppress
@@ -153,7 +154,7 @@ class KtMgfn(nn.Module):
         assert settings is not None, "only called with boundary regression"
         video, label = torch.nonzero(video_labels > 0, as_tuple=True)
         anchors = torch.tensor(settings.anchors, device=offsets.device, dtype=offsets.dtype)
-        segments = clipped_segments(offsets, anchors, valid.sum(dim=1))  # (B, M, T, 2)
+        segments = clip_to_video(decode_anchors(offsets, anchors), valid.sum(dim=1))  # (B, M, T, 2)
         found = select(
             cas_probs[video, label],
             segments.detach()[video],

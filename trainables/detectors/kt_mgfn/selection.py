@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trainables.layers.anchors import decode_anchors
-from trainables.losses.oic import clip_straight_through, oic_loss
+from trainables.losses.oic import oic_loss
 
 
 @dataclass(frozen=True)
@@ -28,15 +27,6 @@ class Candidates:
     anchor: Tensor
     oic: Tensor
     ends: Tensor
-
-
-def clipped_segments(offsets: Tensor, anchors: Tensor, length: Tensor | int) -> Tensor:
-    """(..., M, T, 2) decoded segments with inner ends in [0, length], gradient passing through the clip."""
-    segments = decode_anchors(offsets, anchors)
-    if isinstance(length, int):
-        return clip_straight_through(segments, 0.0, float(length))
-    limit = length.view(-1, *([1] * (segments.dim() - 1))).to(segments.dtype)
-    return segments + (torch.minimum(segments.clamp(min=0.0), limit) - segments).detach()
 
 
 @torch.no_grad()

@@ -11,8 +11,8 @@ import torch
 
 from trainables.detectors.kt_mgfn.config import Base, Brm, Ccm, Config, Data, Ktm, Mdcm, Post, Train
 from trainables.detectors.kt_mgfn.model import KtMgfn
-from trainables.detectors.kt_mgfn.selection import clipped_segments, select
-from trainables.layers.anchors import decode_anchors
+from trainables.detectors.kt_mgfn.selection import select
+from trainables.layers.anchors import clip_to_video, decode_anchors
 from trainables.losses.oic import oic_loss
 from trainables.records import Batch, RawOutput, SegmentTargets
 
@@ -139,7 +139,7 @@ def test_selection_against_a_loop() -> None:
     cas = torch.rand(3, 12, generator=generator, dtype=torch.float64)
     offsets = 0.3 * torch.randn(3, 2, 4, 12, generator=generator, dtype=torch.float64)
     anchors = torch.tensor([1.0, 2.0, 4.0, 8.0], dtype=torch.float64)
-    segments = clipped_segments(offsets, anchors, torch.tensor([12, 12, 12]))
+    segments = clip_to_video(decode_anchors(offsets, anchors), torch.tensor([12, 12, 12]))
     settings: dict[str, float] = {"gamma": 0.25, "outer_min": 1.0}
     found = select(cas, segments, cas_thr=0.4, oic_keep=-0.1, **settings)
     expected = []
