@@ -57,6 +57,14 @@ def test_padding_is_zero_and_changes_nothing(how: str) -> None:
     assert probs.max() <= 1
 
 
+def test_without_normalisation_the_sequence_is_itself() -> None:
+    cas = torch.cat([H - 2.0, torch.full((1, 2, 2), float("nan"), dtype=torch.float64)], dim=2)
+    valid = torch.arange(10)[None] < 8
+    probs = normalise_cas(cas, valid, "none")
+    assert probs[..., :8].equal(H - 2.0)
+    assert not probs[..., 8:].any()
+
+
 def test_a_flat_sequence_is_zero_everywhere() -> None:
     assert not normalise_cas(torch.full((1, 1, 8), 3.0), VALID).any()
 
