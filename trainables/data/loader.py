@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from trainables.config import Sampling
-from trainables.data.sampling import Sampled, check_sampling, sample_video, take
+from trainables.data.sampling import Sampled, check_sampling, sample_video, write
 from trainables.data.schema import Features
 from trainables.records import Batch, SegmentTargets, Supervision
 from trainables.segments import FloatArray, clip_segments, seconds_to_grid
@@ -163,7 +163,7 @@ def _collate(
     # channels first at once: turning a finished (B, T, C) array costs more than all the rest
     feats = np.zeros((len(inputs), inputs[0].video.feats.shape[1], width), np.float32)
     for row, item, length in zip(feats, inputs, lengths, strict=True):
-        row[:, :length] = take(item.video.feats, item.sampled).T
+        write(row[:, :length], item.video.feats, item.sampled)
     valid = np.arange(width) < np.asarray(lengths)[:, None]
     full = supervision == "segments"
     return Batch(

@@ -13,6 +13,9 @@ from trainables.data.shots import shot_clips
 
 Positions = npt.NDArray[np.float64]
 
+#: Samples that are turned at once: as many floats as a cache line holds.
+_TURNED = 16
+
 
 @dataclass(frozen=True)
 class Sampled:
@@ -133,20 +136,27 @@ def sample_video(
     return [rescale(num_snippets, sampling.length)]
 
 
-def take(features: npt.NDArray[np.float32], sampled: Sampled) -> npt.NDArray[np.float32]:
+def write(out: npt.NDArray[np.float32], features: Features, sampled: Sampled) -> None:
     """Features at the positions of an input, interpolated between two snippets where a position is not whole.
 
+    A few samples at a time are read and turned: whole videos turned at once leave the cache between reading and writing.
+
     Args:
+        out: (C, n) to fill, channels first.
         features: (L, C).
         sampled: n positions in [0, L - 1].
-
-    Returns:
-        (n, C), a view where the positions are neighbours.
     """
     low = np.floor(sampled.positions).astype(np.int64)
     share = (sampled.positions - low).astype(np.float32)[:, None]
-    if not share.any():
-        return features[low[0] : low[-1] + 1] if (np.diff(low) == 1).all() else features[low]
-    high = np.minimum(low + 1, len(features) - 1)
-    mixed: npt.NDArray[np.float32] = features[low] * (1 - share) + features[high] * share
-    return mixed
+    between = bool(share.any())
+    neighbours = not between and bool((np.diff(low) == 1).all())
+    for first in range(0, len(low), _TURNED):
+        part = slice(first, first + _TURNED)
+        if neighbours:
+            piece = features[low[0] + first : low[0] + first + len(low[part])]
+        elif between:
+            high = np.minimum(low[part] + 1, len(features) - 1)
+            piece = features[low[part]] * (1 - share[part]) + features[high] * share[part]
+        else:
+            piece = features[low[part]]
+        out[:, part] = piece.T
