@@ -139,7 +139,7 @@ def sample_video(
 def write(out: npt.NDArray[np.float32], features: Features, sampled: Sampled) -> None:
     """Features at the positions of an input, interpolated between two snippets where a position is not whole.
 
-    A few samples at a time are read and turned: whole videos turned at once leave the cache between reading and writing.
+    A few samples at a time are read and turned: a whole video turned at once leaves the cache between the two.
 
     Args:
         out: (C, n) to fill, channels first.
