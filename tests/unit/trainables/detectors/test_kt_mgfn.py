@@ -169,6 +169,17 @@ def raw_output(config: Config, **changes: Any) -> RawOutput:
     return RawOutput(**{**values, **changes})
 
 
+def test_confidence_golden() -> None:
+    # actionness 0.9 in [3, 6), OIC loss -0.75, class probability 0.6
+    cas = torch.tensor([[0, 0, 0.1, 0.9, 1, 0.8, 0.2, 0, 0, 0], [0.0] * 10, [0.0] * 10], dtype=torch.float64)
+    tensors = {"cas": cas, "class_probs": torch.tensor([0.6, 0.1, 0.1]).double(), "offsets": torch.zeros(2, 1, 10)}
+    config = dataclasses.replace(SMALL, brm=Brm(width=8, anchors=(3,), cas_thr=0.95))
+    found = build(config).detect([raw_output(SMALL, start_s=0.0, num_samples=10, tensors=tensors)], config)
+    assert found.segments_s.tolist() == [[1.5, 3.0]]
+    assert found.labels.tolist() == [0]
+    assert found.scores.tolist() == pytest.approx([0.945])
+
+
 def test_confidence_is_the_product_of_the_chosen_terms() -> None:
     base = dataclasses.replace(SMALL, post=Post(theta_nms=1.0, top=1000))
     raw = [raw_output(base, duration_s=100.0)]
