@@ -117,7 +117,9 @@ def load_frame_batches(
         ValueError: an argument out of bounds; at once, not when the first batch is read.
         VideoError: while reading: a video is not any more what it was.
     """
-    check_request(sampling, batch_size=batch_size, supervision=supervision, rank=rank, world_size=world_size)
+    check_request(
+        sampling, batch_size=batch_size, supervision=supervision, epoch=epoch, rank=rank, world_size=world_size
+    )
     wanted = frame_input(sampling)
     kind = sampling.test if epoch is None else sampling.train
     inputs = plan_inputs(videos, sampling, seed=seed, epoch=epoch, rank=rank, world_size=world_size)
