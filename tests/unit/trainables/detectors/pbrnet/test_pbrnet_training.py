@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from trainables.data.synthetic_config import Config as Synthetic
 from trainables.detectors.pbrnet.config import Config
 from trainables.detectors.pbrnet.settings import Clip, Net, Optim
 from trainables.entrypoints.detection import DetectionTrial
+from trainables.evaluation.charades_detections import Charades25
 from trainables.evaluation.protocols import ActivityNet
 
 DATA = Synthetic(num_videos=32, num_classes=3, feat_dim=16, overfit=True)
@@ -52,3 +54,17 @@ def test_a_resumed_trial_is_equal_to_the_bit(root: Path, tmp_path: Path) -> None
     first.save(tmp_path / "checkpoint.pt")
     second.load(tmp_path / "checkpoint.pt")
     assert second.train_epoch() == history[1]
+
+
+def test_a_trial_is_scored_at_points_in_time(root: Path, tmp_path: Path) -> None:
+    """Charades' protocol needs durations, which the trial hands over; its matches can be resampled later."""
+    config = dataclasses.replace(CONFIG, net=Net(width=8, roi_width=8))
+    protocol = Charades25()
+    run = DetectionTrial(detector=config, tasks={}, dataset=DATA, protocol=protocol, seed=0, data_root=root)
+    select = run.score_select(config, protocol)
+    assert 0 < select["frame_map"] < 0.6
+    metrics = run.finish(tmp_path, {"": config})
+    assert metrics == {f"test/{name}": value for name, value in select.items()}  # overfit: both are the training videos
+    matches = protocol.load_matches(tmp_path / "matches_test.arrow")
+    weights = np.ones((1, len(matches.video_ids)))
+    assert protocol.resample(matches, weights)[0].tolist() == list(select.values())
