@@ -68,10 +68,17 @@ def native(num_snippets: int) -> Sampled:
     return Sampled(np.arange(num_snippets, dtype=np.float64), 0.0, 1.0)
 
 
-def windows(num_snippets: int, length: int, stride: int) -> list[Sampled]:
-    """Sliding windows: offsets 0, stride, ... and the last possible one; a single short one for a short video."""
+def windows(num_snippets: int, length: int, stride: int, *, both_ways: bool = False) -> list[Sampled]:
+    """Sliding windows: offsets 0, stride, ... and the last possible one; a single short one for a short video.
+
+    Args:
+        num_snippets: L.
+        length: T.
+        stride: from one window to the next.
+        both_ways: also those at last, last - stride, ... where last is the last possible offset.
+    """
     last = max(num_snippets - length, 0)
-    offsets = sorted({*range(0, last + 1, stride), last})
+    offsets = sorted({*range(0, last + 1, stride), last, *(range(last, -1, -stride) if both_ways else ())})
     return [_run(offset, min(offset + length, num_snippets)) for offset in offsets]
 
 
@@ -104,6 +111,8 @@ def check_sampling(sampling: Sampling) -> None:
     for name in ("keep_ratio", "min_inside", "shot_threshold"):
         if not 0 <= getattr(sampling, name) <= 1:
             raise ValueError(f"sampling.{name}: {getattr(sampling, name)} must be from 0 to 1")
+    if not 0 <= sampling.min_target < float("inf"):
+        raise ValueError(f"sampling.min_target: {sampling.min_target} must be 0 or more samples")
 
 
 def sample_video(
@@ -117,15 +126,23 @@ def sample_video(
         training: whether ``sampling.train`` or ``sampling.test`` holds.
         generator: for "sparse".
     """
-    num_snippets = len(features)
+    kind = sampling.train if training else sampling.test
+    if kind == "shot":
+        return shots(features, sampling.length, sampling.shot_threshold)
+    return sample_positions(len(features), sampling, training=training, generator=generator)
+
+
+def sample_positions(
+    num_snippets: int, sampling: Sampling, *, training: bool, generator: np.random.Generator
+) -> list[Sampled]:
+    """As :func:`sample_video`, of a video whose snippets need not be looked at: any kind but "shot"."""
     kind = sampling.train if training else sampling.test
     if kind == "native":
         return [native(num_snippets)]
     if kind == "window":
         assert sampling.window_stride is not None, "checked before"
-        return windows(num_snippets, sampling.length, sampling.window_stride[0 if training else 1])
-    if kind == "shot":
-        return shots(features, sampling.length, sampling.shot_threshold)
+        stride = sampling.window_stride[0 if training else 1]
+        return windows(num_snippets, sampling.length, stride, both_ways=training and sampling.both_ways)
     if kind == "sparse":
         return [sparse(num_snippets, sampling.length, generator)]
     if kind == "uniform":

@@ -36,15 +36,7 @@ class Config(Settings):
 
     def sampling(self) -> Sampling:
         """Overlapping windows."""
-        window = self.window
-        return Sampling(
-            "window",
-            "window",
-            window.length,
-            window_stride=(window.stride_train, window.stride_test),
-            keep_ratio=window.keep_ratio,
-            min_inside=window.keep_ratio,
-        )
+        return self.windows()
 
     def phases(self) -> tuple[Phase, ...]:
         """One phase."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from trainables.config import Phase, param
+from trainables.config import Phase, Sampling, param
 from trainables.detectors.r_c3d.presets import ANCHOR_SCALES
 
 _RELEASE = "VisionLearningGroup/R-C3D"
@@ -229,6 +229,18 @@ class Settings:
     def batch_size(self) -> int:
         """Windows per step."""
         return self.optim.batch_size
+
+    def windows(self) -> Sampling:
+        """Sliding windows; those of training show a segment at least as far as it would be kept."""
+        window = self.window
+        return Sampling(
+            "window",
+            "window",
+            window.length,
+            window_stride=(window.stride_train, window.stride_test),
+            keep_ratio=window.keep_ratio,
+            min_inside=window.keep_ratio,
+        )
 
     def recipe(self, frozen: tuple[str, ...] = ()) -> tuple[Phase, ...]:
         """One phase with Eq. (8); ``positive_regions`` has no weight: it is there to be logged."""

@@ -259,6 +259,31 @@ def test_learning_rates_of_parts_and_steps() -> None:
         make_optimizer(modules, dataclasses.replace(phase, frozen=("neck.",)))
 
 
+def test_biases_may_learn_faster_and_not_decay() -> None:
+    parts = torch.nn.ModuleDict({"body": torch.nn.Linear(2, 2), "head": torch.nn.Linear(2, 1)})
+    modules = torch.nn.ModuleDict({"detector": parts, "task_a": torch.nn.Linear(2, 2)})
+    phase = Phase(
+        "only", 2, 1e-2, {}, optimizer="sgd", weight_decay=0.1, lr_multipliers={"body.": 0.5}, bias_lr_multiplier=2.0,
+        decay_biases=False, lr_milestones=(1,),
+    )  # fmt: skip
+    optimizer = make_optimizer(modules, phase)
+    set_learning_rate(optimizer, phase, 1)
+    names = {id(p): name for name, p in modules.named_parameters()}
+    found = {
+        names[id(p)]: (round(group["lr"], 6), group["weight_decay"])
+        for group in optimizer.param_groups
+        for p in group["params"]
+    }
+    assert found == {
+        "detector.body.weight": (5e-4, 0.1),
+        "detector.body.bias": (1e-3, 0.0),
+        "detector.head.weight": (1e-3, 0.1),
+        "detector.head.bias": (2e-3, 0.0),
+        "task_a.weight": (1e-3, 0.1),
+        "task_a.bias": (2e-3, 0.0),
+    }
+
+
 def test_learning_beats_permuted_labels(tmp_path: Path) -> None:
     data = dataclasses.replace(DATA, num_videos=60)
     data.prepare(tmp_path)
