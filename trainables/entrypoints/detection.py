@@ -23,6 +23,7 @@ from trainables.entrypoints.checkpoint import load_checkpoint, save_checkpoint
 from trainables.entrypoints.optimizer import make_optimizer, set_learning_rate
 from trainables.entrypoints.raw_outputs import collect_raw, write_raw
 from trainables.entrypoints.workers import average_gradients, gather_list, mean_over_workers, same_weights
+from trainables.evaluation.frame_scores import truth_for
 from trainables.records import Batch, Outputs, RawOutput
 
 
@@ -226,7 +227,8 @@ class DetectionTrial:
 
     def score_select(self, detector: Any, protocol: Any) -> Mapping[str, float]:
         """Metrics on ``select``."""
-        matches = protocol.match(self.detections("select", detector), self._data.ground_truth("select"))
+        truth = truth_for(protocol, self._data.ground_truth("select"), self._data.durations_s())
+        matches = protocol.match(self.detections("select", detector), truth)
         scores: Mapping[str, float] = protocol.score(matches)
         return scores
 
@@ -241,7 +243,7 @@ class DetectionTrial:
         for suffix, detector in variants.items():
             found = self.detections("test", detector)
             truth = self._data.ground_truth("test")
-            matches = self._protocol.match(found, truth)
+            matches = self._protocol.match(found, truth_for(self._protocol, truth, self._data.durations_s()))
             metrics |= {f"test{suffix}/{name}": value for name, value in self._protocol.score(matches).items()}
             if self._rank == 0:
                 write_split_artifacts(

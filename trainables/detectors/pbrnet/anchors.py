@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from trainables.detectors.pbrnet.config import FRAMES_PER_CELL
+from trainables.detectors.pbrnet.settings import FRAMES_PER_CELL
 
 #: Lengths of every level, frames; over 32 cells they make 142 anchors. Source: Qinying-Liu/PBRNet:config.py.
 ANCHOR_FRAMES = ((8, 15), (16, 24, 32), (32, 50), (64, 84), (128, 160), (200, 256))

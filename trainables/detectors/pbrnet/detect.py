@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from trainables.detections import Detections
-from trainables.detectors.pbrnet.config import Config
+from trainables.detectors.pbrnet.settings import Settings
 from trainables.layers.nms import suppress
 from trainables.layers.windows import Windows
 from trainables.records import RawOutput
 
 
-def detect_segments(raw: Sequence[RawOutput], config: Config) -> Detections:
+def detect_segments(raw: Sequence[RawOutput], config: Settings) -> Detections:
     """Scored segments of whole videos.
 
     Args:
@@ -54,7 +54,7 @@ def detect_segments(raw: Sequence[RawOutput], config: Config) -> Detections:
     return _best_of_each(windows.video_ids, video[kept], segments[kept], label[kept], final, infer.top)
 
 
-def _class_scores(r: RawOutput, config: Config) -> Tensor:
+def _class_scores(r: RawOutput, config: Settings) -> Tensor:
     """(N, K) double scores of a window; 0 for segments that CPD or RPD rejects as background."""
     infer = config.infer
     limit = config.match.reject_bg_prob if infer.reject_bg_prob is None else infer.reject_bg_prob

@@ -5,50 +5,11 @@ Letters: B inputs, C channels, T cells, F = 8 T frames, s cells in height and wi
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainables.detectors.pbrnet.config import FRAMES_PER_CELL
 from trainables.detectors.pbrnet.pyramids import same_conv
-
-#: Channels on the way from the clip to C.
-_WIDTHS = (64, 128)
-
-
-class ClipBranch(nn.Module):
-    """Frame features of the raw clip, (B, 3, F, 32 s, 32 s) -> (B, C, F, s, s)."""
-
-    def __init__(self, *, width: int) -> None:
-        super().__init__()
-        sizes = (3, *_WIDTHS, width)
-        self.convs = nn.ModuleList(nn.Conv3d(a, b, 3, stride=(1, 2, 2), padding=1) for a, b in pairwise(sizes))
-
-    def forward(self, clip: Tensor) -> Tensor:
-        """No ReLU after the last convolution."""
-        x = clip
-        for conv in self.convs[:-1]:
-            x = torch.relu(conv(x))
-        return F.avg_pool3d(self.convs[-1](x), (1, 4, 4))
-
-
-class FeatureBranch(nn.Module):
-    """Frame features of pre-extracted ones, stretched to 8 frames a sample: (B, D, T, 1, 1) -> (B, C, F, 1, 1)."""
-
-    def __init__(self, *, channels: int, width: int) -> None:
-        super().__init__()
-        sizes = (channels, *_WIDTHS, width)
-        self.convs = nn.ModuleList(nn.Conv3d(a, b, (3, 1, 1), padding=(1, 0, 0)) for a, b in pairwise(sizes))
-
-    def forward(self, feats: Tensor) -> Tensor:
-        """Linear interpolation between the centres of samples; no ReLU after the last convolution."""
-        x = F.interpolate(feats, scale_factor=(float(FRAMES_PER_CELL), 1.0, 1.0), mode="trilinear")
-        for conv in self.convs[:-1]:
-            x = torch.relu(conv(x))
-        stretched: Tensor = self.convs[-1](x)
-        return stretched
 
 
 class BoundaryOffset(nn.Module):

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from trainables.detections import Detections
 from trainables.detectors.pbrnet.anchors import pyramid_anchors
-from trainables.detectors.pbrnet.config import FRAMES_PER_CELL, Clip, Config, Match, Net
 from trainables.detectors.pbrnet.detect import detect_segments
 from trainables.detectors.pbrnet.frame_level import FrameModule
 from trainables.detectors.pbrnet.objectives import Step, boundary_loss, class_loss, offset_loss, targets_of
 from trainables.detectors.pbrnet.pyramids import CoarsePyramid, RefinedPyramid
 from trainables.detectors.pbrnet.regions import Regions
 from trainables.detectors.pbrnet.segments import at_frame_centres, decode_inside
-from trainables.detectors.pbrnet.stems import ClipStem, FeatureStem
+from trainables.detectors.pbrnet.settings import FRAMES_PER_CELL, Clip, Match, Net, Settings
+from trainables.detectors.pbrnet.stem import Stem
 from trainables.detectors.pbrnet.targets import instances_of
 from trainables.layers.offsets import decode_ends
 from trainables.records import Batch, Outputs, RawOutput, RoiView, SegmentTargets
@@ -36,36 +36,19 @@ class PbrNet(Regions):
     [f, f + 1) (there they are shifted by half a frame).
 
     Args:
-        feat_dim: C of pre-extracted features; of no meaning for frames.
+        stem: the shared map.
         num_classes: K.
-        inputs: "feats" or "frames".
-        clip: of one input.
+        clip: which instances count.
         net: sizes.
         match: thresholds.
     """
 
-    def __init__(
-        self,
-        *,
-        feat_dim: int,
-        num_classes: int,
-        inputs: Literal["feats", "frames"],
-        clip: Clip,
-        net: Net,
-        match: Match,
-    ) -> None:
-        stem: FeatureStem | ClipStem
-        if inputs == "frames":
-            stem = ClipStem(pixels=clip.pixels, checkpoint=net.checkpoint)
-            bins = (1, stem.space, stem.space)
-        else:
-            stem = FeatureStem(feat_dim)
-            bins = (net.roi_parts, 1, 1)
+    def __init__(self, *, stem: Stem, num_classes: int, clip: Clip, net: Net, match: Match) -> None:
         num_logits, width, space = num_classes + 1, net.width, stem.space
         super().__init__(
             channels=stem.channels,
             samples_per_cell=stem.samples_per_cell,
-            bins=bins,
+            bins=stem.bins,
             width=net.roi_width,
             num_logits=num_logits,
         )
@@ -149,7 +132,7 @@ class PbrNet(Regions):
                 found[name] = (class_loss if kind == "class" else offset_loss)(outputs.terms, step)
         return found
 
-    def detect(self, raw: Sequence[RawOutput], config: Config | Any) -> Detections:
+    def detect(self, raw: Sequence[RawOutput], config: Settings | Any) -> Detections:
         """Detections of whole videos."""
         return detect_segments(raw, config)
 

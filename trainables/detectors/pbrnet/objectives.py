@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trainables.detectors.pbrnet.config import Match
+from trainables.detectors.pbrnet.settings import Match
 from trainables.detectors.pbrnet.targets import LEFT_OUT, Instances, assign, boundary_labels
 from trainables.layers.offsets import encode_centre_length, encode_ends
 from trainables.losses.balanced import balanced_binary_cross_entropy, mined_cross_entropy
