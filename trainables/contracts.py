@@ -206,6 +206,8 @@ class DatasetConfig(Protocol):
     key: ClassVar[str]
     #: strongest labels the data set has; a weakly supervised detector is handed less.
     supervision: ClassVar[Supervision]
+    #: what its batches hold, "feats" or "frames": only detectors that read it can be trained on it.
+    inputs: ClassVar[str]
 
     def prepare(self, data_root: Path) -> None:
         """Make sure the data are under ``data_root``: build what can be built, check what cannot.

@@ -44,6 +44,14 @@ class ToyFullDetector(ToyDetector):
 
 
 @dataclass(frozen=True)
+class ToyFrameDetector(ToyDetector):
+    """The same, made for frames."""
+
+    key: ClassVar[str] = "toy_frames"
+    inputs: ClassVar[str] = "frames"
+
+
+@dataclass(frozen=True)
 class ToyTask:
     """A task that reads boundaries."""
 
@@ -69,6 +77,7 @@ class ToyData:
 
     key: ClassVar[str] = "toy"
     supervision: ClassVar[str] = "segments"
+    inputs: ClassVar[str] = "feats"
 
     missing: bool = False
     version: int = 1
@@ -79,6 +88,14 @@ class ToyData:
 
     def digest(self, data_root: Path) -> str:
         return f"toy-{self.version}-{os.environ.get('TOY_DATA_DIGEST', 'a')}"
+
+
+@dataclass(frozen=True)
+class ToyVideoData(ToyData):
+    """Frames instead of features."""
+
+    key: ClassVar[str] = "toy_videos"
+    inputs: ClassVar[str] = "frames"
 
 
 @dataclass(frozen=True)

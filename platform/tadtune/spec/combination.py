@@ -87,11 +87,13 @@ def build_configs(parts: Parts, values: Mapping[str, Any]) -> Configs:
 def misfit(detector: str, tasks: tuple[str, ...], dataset: str) -> str | None:
     """Why a combination cannot run, every reason of the first part that does not fit, or None where it can.
 
-    A task may neither read a view the detector does not offer nor labels the detector is forbidden to see, and the
-    tasks it builds upon have to be there.
+    A detector reads what the data set holds, features or frames. A task may neither read a view the detector does not
+    offer nor labels the detector is forbidden to see, and the tasks it builds upon have to be there.
     """
     host = components.load("detector", detector)
     data = components.load("dataset", dataset)
+    if host.inputs != data.inputs:
+        return f"detector '{detector}' reads {host.inputs}, data set '{dataset}' holds {data.inputs}"
     if _LABELS.index(host.supervision) > _LABELS.index(data.supervision):
         return f"detector '{detector}' needs {host.supervision}, data set '{dataset}' has {data.supervision}"
     for name in tasks:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from trainables.config import Phase, Sampling, param
+from trainables.config import FrameInput, Phase, Sampling, param
 from trainables.detectors.r_c3d.presets import ANCHOR_SCALES
 
 _RELEASE = "VisionLearningGroup/R-C3D"
@@ -206,6 +206,15 @@ class Window:
         "any are dropped. Charades: 0.8, the release on THUMOS'14: 1",
         bounds=(0.0, 1.0), source=f"{_RELEASE}:preprocess",
     )  # fmt: skip
+    min_target: float = param(
+        3.0, "what a window leaves of a target is at least so long, samples", bounds=(0.0, None),
+        source="sunnyxiaohu/R-C3D.pytorch:preprocess/thumos14; VisionLearningGroup/R-C3D:preprocess",
+    )  # fmt: skip
+    both_ways: bool = param(
+        True, "training windows slide from the beginning, and again from the end; the release on THUMOS'14: only "
+        "forwards",
+        source="4.1; R-C3D 4.1",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -230,7 +239,7 @@ class Settings:
         """Windows per step."""
         return self.optim.batch_size
 
-    def windows(self) -> Sampling:
+    def windows(self, frames: FrameInput | None = None) -> Sampling:
         """Sliding windows; those of training show a segment at least as far as it would be kept."""
         window = self.window
         return Sampling(
@@ -240,6 +249,9 @@ class Settings:
             window_stride=(window.stride_train, window.stride_test),
             keep_ratio=window.keep_ratio,
             min_inside=window.keep_ratio,
+            both_ways=window.both_ways,
+            min_target=window.min_target,
+            frames=frames,
         )
 
     def recipe(self, frozen: tuple[str, ...] = ()) -> tuple[Phase, ...]:

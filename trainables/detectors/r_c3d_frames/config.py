@@ -1,7 +1,6 @@
 """Configuration of R-C3D on frames. Imports no torch.
 
-The shared map is C3D's conv5b: one cell covers 8 frames. The data set says at which rate frames are taken; the release
-takes 25 per second on THUMOS'14, 3.125 on ActivityNet and 5 on Charades.
+The shared map is C3D's conv5b: one cell covers 8 frames.
 """
 
 from __future__ import annotations
@@ -11,10 +10,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from trainables.config import Phase, Sampling, param
+from trainables.config import FrameInput, Phase, Sampling, param
 from trainables.detectors.r_c3d.settings import Settings
 
 _RELEASE = "VisionLearningGroup/R-C3D"
+
+#: Four poolings halve a side each.
+_LEAST_SIDE = 16
 
 #: Convolutions nearest to the frames, which may stay as the checkpoint has them.
 _FREEZABLE = ("backbone.c3d.conv1a.", "backbone.c3d.conv2a.")
@@ -42,6 +44,35 @@ class Backbone:
 
 
 @dataclass(frozen=True)
+class Frames:
+    """How frames are taken from a video."""
+
+    fps: float = param(
+        25.0, "frames per second; ActivityNet: 3.125, Charades: 5", bounds=(1e-3, None), source=f"{_RELEASE}:preprocess"
+    )
+    size: tuple[int, int] = param(
+        (128, 171), "height and width before a crop is cut out, pixels", source=f"{_RELEASE}:lib/utils/blob.py"
+    )
+    crop: tuple[int, int] = param(
+        (112, 112), "height and width of it: the centre, in training a random place, one for each window",
+        source=f"{_RELEASE}:lib/tdcnn/config.py",
+    )  # fmt: skip
+    mirror: bool = param(
+        True, "in training half of the windows are mirrored; the release on THUMOS'14: none",
+        source="sunnyxiaohu/R-C3D.pytorch:preprocess/thumos14; VisionLearningGroup/R-C3D:preprocess",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        if min(self.crop) < _LEAST_SIDE:
+            raise ValueError(f"frames.crop: {self.crop}; C3D takes {_LEAST_SIDE} x {_LEAST_SIDE} pixels or more")
+        self.input()
+
+    def input(self) -> FrameInput:
+        """For the data set."""
+        return FrameInput(self.fps, self.size, self.crop, self.mirror)
+
+
+@dataclass(frozen=True)
 class Config(Settings):
     """R-C3D that learns from frames."""
 
@@ -51,6 +82,7 @@ class Config(Settings):
     inputs: ClassVar[str] = "frames"
     views: ClassVar[tuple[str, ...]] = ("rois",)
 
+    frames: Frames = Frames()
     backbone: Backbone = Backbone()
     pool_bins: Literal["1x4x4", "4x2x2"] = param(
         "1x4x4", "time x height x width of a pooled region", choices=("1x4x4", "4x2x2"),
@@ -71,7 +103,7 @@ class Config(Settings):
 
     def sampling(self) -> Sampling:
         """Overlapping windows."""
-        return self.windows()
+        return self.windows(self.frames.input())
 
     def phases(self) -> tuple[Phase, ...]:
         """One phase."""

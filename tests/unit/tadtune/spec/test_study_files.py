@@ -96,6 +96,11 @@ def test_one_clear_line_for_each_mistake(toy_sweep: dict[str, Any], changes: dic
 def test_weak_supervision_may_not_read_boundaries(toy_sweep: dict[str, Any]) -> None:
     lines = _complaints(_changed(toy_sweep, detector="toy_full", dataset="toy_weak"))
     assert lines == ["combination: detector 'toy_full' needs segments, data set 'toy_weak' has video_labels."]
+    lines = _complaints(_changed(toy_sweep, dataset="toy_videos"))
+    assert lines == ["combination: detector 'toy' reads feats, data set 'toy_videos' holds frames."]
+    lines = _complaints(_changed(toy_sweep, detector="toy_frames"))
+    assert lines == ["combination: detector 'toy_frames' reads frames, data set 'toy' holds feats."]
+    parse_study(_changed(toy_sweep, detector="toy_frames", dataset="toy_videos"))
 
 
 def test_the_same_task_fits_a_detector_with_regions(toy_sweep: dict[str, Any]) -> None:

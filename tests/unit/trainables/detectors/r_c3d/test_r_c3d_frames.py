@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from trainables.backbones.c3d import C3D
+from trainables.config import FrameInput
 from trainables.detectors.r_c3d.heads import RoiTrunk
 from trainables.detectors.r_c3d.settings import Anchors, Rpn, Trunk
 from trainables.detectors.r_c3d_frames.backbone import C3DMap
-from trainables.detectors.r_c3d_frames.config import Backbone, Config
+from trainables.detectors.r_c3d_frames.config import Backbone, Config, Frames
 from trainables.detectors.r_c3d_frames.model import load_weights
 from trainables.entrypoints.optimizer import make_optimizer
 from trainables.records import Batch, SegmentTargets
@@ -150,10 +151,26 @@ def test_a_checkpoint_without_classifier_fills_the_convolutions_alone(tmp_path: 
     assert all(torch.equal(before[name], tensor) for name, tensor in trunk.state_dict().items())
 
 
+def test_windows_of_the_paper() -> None:
+    sampling = Config().sampling()
+    assert (sampling.train, sampling.test, sampling.length, sampling.window_stride) == (
+        "window",
+        "window",
+        768,
+        (192,) * 2,
+    )
+    assert (sampling.keep_ratio, sampling.min_inside, sampling.min_target, sampling.both_ways) == (0.7, 0.7, 3, True)
+    assert sampling.frames == FrameInput(25.0, (128, 171), (112, 112), mirror=True)
+
+
 def test_bad_values_are_refused(shared_map: C3DMap, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"backbone\.weights: no file nowhere\.pt; give the path of a C3D checkpoint"):
         Config(backbone=Backbone(weights="nowhere.pt")).check_data(None, tmp_path)
     Config().check_data(None, tmp_path)
+    with pytest.raises(ValueError, match=r"frames\.crop: \(8, 112\); C3D takes 16 x 16 pixels or more"):
+        Frames(crop=(8, 112))
+    with pytest.raises(ValueError, match=r"frames\.crop: \(112, 112\) must be from 1 pixel to size \(64, 64\)"):
+        Frames(size=(64, 64))
     with pytest.raises(ValueError, match="reads frames; the batch has none"):
         shared_map(dataclasses.replace(batch(), frames=None))
     with pytest.raises(ValueError, match=r"takes \(B, 3, F, H, W\), got \(1, 2, 8, 16, 16\)"):
