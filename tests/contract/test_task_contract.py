@@ -21,7 +21,7 @@ ROI_PAIRS = [
     for p in POINTS
     if "rois" in p.load().requires
     for name, host in HOSTS.items()
-    if "rois" in host.load().views
+    if "rois" in host.load().views and host.load().inputs == "feats"
 ]
 
 
