@@ -61,7 +61,8 @@ def build_configs(parts: Parts, values: Mapping[str, Any]) -> Configs:
     """Configurations with ``values`` (full path -> value) over the defaults.
 
     Raises:
-        StudyError: unknown paths, wrong types, values out of bounds; one line each.
+        StudyError: unknown paths, wrong types, values out of bounds; one line each. Or the detector so configured
+            reads something else than the data set holds.
     """
     classes = _classes(parts)
     lines: list[str] = []
@@ -80,8 +81,15 @@ def build_configs(parts: Parts, values: Mapping[str, Any]) -> Configs:
             lines.extend(error.lines)
     if lines:
         raise StudyError(lines)
+    inputs, held = built["detector"].inputs, built["dataset"].inputs
+    if inputs != held:
+        raise StudyError([f"combination: {_other_inputs(inputs, held, parts.detector, parts.dataset)}."])
     tasks = {name: built[f"tasks.{name}"] for name in parts.tasks}
     return Configs(built["detector"], tasks, built["dataset"], built["protocol"])
+
+
+def _other_inputs(inputs: str, held: str, detector: str, dataset: str) -> str:
+    return f"detector '{detector}' reads {inputs}, data set '{dataset}' holds {held}"
 
 
 def misfit(detector: str, tasks: tuple[str, ...], dataset: str) -> str | None:
@@ -92,8 +100,9 @@ def misfit(detector: str, tasks: tuple[str, ...], dataset: str) -> str | None:
     """
     host = components.load("detector", detector)
     data = components.load("dataset", dataset)
-    if host.inputs != data.inputs:
-        return f"detector '{detector}' reads {host.inputs}, data set '{dataset}' holds {data.inputs}"
+    # a detector that reads either says which only when it is configured
+    if isinstance(host.inputs, str) and host.inputs != data.inputs:
+        return _other_inputs(host.inputs, data.inputs, detector, dataset)
     if _LABELS.index(host.supervision) > _LABELS.index(data.supervision):
         return f"detector '{detector}' needs {host.supervision}, data set '{dataset}' has {data.supervision}"
     for name in tasks:
