@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -37,7 +39,7 @@ def ray_head(environment: Mapping[str, str]) -> Iterator[int]:
             command, env={**os.environ, "PATH": path, **environment}, stdout=log, stderr=log, start_new_session=True
         )
     try:
-        wait_until(lambda: listens(dashboard) or head.poll() is not None, 90)
+        wait_until(lambda: speaks(dashboard) or head.poll() is not None, 90)
         assert head.poll() is None, (Path(short) / "start.log").read_text()
         yield dashboard
     finally:
@@ -49,11 +51,15 @@ def ray_head(environment: Mapping[str, str]) -> Iterator[int]:
         shutil.rmtree(short, ignore_errors=True)
 
 
-def listens(port: int) -> bool:
-    """Whether somebody accepts connections on loopback."""
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+def speaks(port: int) -> bool:
+    """Whether a dashboard answers, if only to ask for a token."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/version", timeout=2):
+            return True
+    except urllib.error.HTTPError:
         return True
-    return False
+    except OSError:
+        return False
 
 
 class Tunnel:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import pytest
@@ -22,6 +25,8 @@ pytestmark = pytest.mark.slow
 #: The test's own: no file of the home folder is read or written.
 TOKEN = "a-token-of-this-test-only-0123456789abcdef"
 TRIALS = 8
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "jobs.md").read_text(encoding="utf-8")
+COMMANDS = [line for block in re.findall(r"```console\n(.*?)```", PAGE, flags=re.DOTALL) for line in block.splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +51,6 @@ class Client:
     def start(self, *words: str, **more: str) -> subprocess.Popen[str]:
         address = f"http://127.0.0.1:{self.port}"
         own = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN, "RAY_API_SERVER_ADDRESS": address}
-        own |= {"TADTUNE_STORAGE": str(self.sandbox.storage), "TADTUNE_DATA": str(self.sandbox.root / "data")}
         own |= {"TOY_LOG": str(self.sandbox.log), "TOY_HOLD": str(self.hold)}
         return subprocess.Popen(
             [sys.executable, "-m", "tadtune", *words],
@@ -61,8 +65,14 @@ class Client:
         output, errors = process.communicate(timeout=120)
         return process.returncode, output, errors
 
+    def documented(self, verb: str, job: str = "") -> list[str]:
+        """The documentation's command for a verb, on this person's study."""
+        (line,) = [line for line in COMMANDS if line.startswith(f"tadtune {verb}")]
+        _, *words = shlex.split(Template(line).substitute(SHARED=self.sandbox.root, JOB=job))
+        return [str(self.sandbox.file) if word == "my_study.yaml" else word for word in words]
+
     def submit(self) -> list[str]:
-        return ["submit", str(self.sandbox.file), "--env", "TOY_LOG", "--env", "TOY_HOLD"]
+        return [*self.documented("submit"), "--env", "TOY_LOG", "--env", "TOY_HOLD"]
 
 
 @pytest.fixture
@@ -99,14 +109,14 @@ def test_submit_follow_stop_resubmit_resume(client: tuple[Client, Tunnel]) -> No
     assert code == 0, errors
     assert f"{first}: runs this study already; nothing was submitted." in output
 
-    code, output, errors = person.run("jobs", "stop", first)
+    code, output, errors = person.run(*person.documented("jobs stop", first))
     assert code == 0, errors
     assert f"{first}: STOPPED." in output
     assert f"are in {sandbox.folder} on the cluster" in output
     assert 3 <= len(sandbox.results()) < TRIALS
     assert set(sandbox.results().values()) == {"complete"}
 
-    code, whole, errors = person.run("jobs", "logs", first, "--no-follow")
+    code, whole, errors = person.run(*person.documented("jobs logs", first), "--no-follow")
     assert code == 0, errors
     assert whole.startswith("".join(log))  # over the drop: every character once
     assert "SIGINT: stopped" in whole
@@ -121,7 +131,7 @@ def test_submit_follow_stop_resubmit_resume(client: tuple[Client, Tunnel]) -> No
     assert not any(key[0] == "test" for key in sandbox.repeated())  # no trial was scored twice
     assert (sandbox.folder / "report" / "report.html").is_file()
 
-    code, output, errors = person.run("jobs", "list")
+    code, output, errors = person.run(*person.documented("jobs list"))
     assert code == 0, errors
     rows = {line.split()[0]: line.split()[1:3] for line in output.splitlines() if line.split()}
     assert rows[first] == ["toy/sweep", "stopped"]
@@ -136,7 +146,7 @@ def test_the_exit_code_is_the_jobs(client: tuple[Client, Tunnel]) -> None:
     assert "error: data: " in output  # the driver's own words, from the cluster
     assert "FAILED (Job entrypoint command failed with exit code 2" in output
     (job,) = [line.split(":")[0] for line in output.splitlines() if "submitted; records in" in line]
-    code, output, _ = person.run("jobs", "logs", job)
+    code, output, _ = person.run(*person.documented("jobs logs", job))
     assert code == 2
     assert "error: data: " in output
 
@@ -152,7 +162,7 @@ def test_without_the_token_every_verb_is_refused(
     client: tuple[Client, Tunnel], environment: dict[str, str], complaint: str
 ) -> None:
     person, _ = client
-    for words in (person.submit(), ["jobs", "list"]):
+    for words in (person.submit(), person.documented("jobs list")):
         code, output, errors = person.run(*words, **environment)
         assert (code, output) == (2, "")
         assert complaint in errors

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
+from time import monotonic
 from typing import Protocol
 
 from tadtune.jobs.cluster import ConnectionLostError
@@ -42,7 +42,8 @@ async def follow(
     """Write a job's log as it grows, until the job has ended and all of it is written.
 
     The log only ever grows, so the number of characters written says where to go on: after a drop the log is read
-    from its start again and what has been written is skipped.
+    from its start again and what has been written is skipped. Where the stream never comes (a proxy that lets no
+    websocket through), what there is of the log is asked for again and again.
 
     Args:
         source: of the log.
@@ -55,45 +56,47 @@ async def follow(
     Raises:
         StudyError: nothing answered for ``patience_s``, or the cluster knows the job no longer.
     """
-    line = _Line(write, notice)
+    log = _Log(write, notice)
     while True:
         reason = "the log ended before the job did"
         try:
-            await line.read(source.tail(job_id))
+            await log.read(source.tail(job_id))
         except ConnectionLostError as error:
             reason = str(error)
         try:
             state = await asyncio.to_thread(source.state, job_id)
+            log.take(await asyncio.to_thread(source.log, job_id), 0)
             if state.ended:
-                line.take((await asyncio.to_thread(source.log, job_id)), 0)
                 return state
+            log.answered()
         except ConnectionLostError as error:
             reason = str(error)
-        if line.silent_s() > patience_s:
-            raise StudyError(
-                [
-                    f"{job_id}: no answer for {patience_s / 60:.0f} minutes ({reason}); the job goes on if its cluster "
-                    f"does: `tadtune jobs logs {job_id}`."
-                ]
-            )
-        await asyncio.sleep(waits_s[min(line.lost(reason), len(waits_s)) - 1])
+            if log.unanswered_s() > patience_s:
+                raise StudyError(
+                    [
+                        f"{job_id}: no answer for {patience_s / 60:.0f} minutes ({reason}); the job goes on if its "
+                        f"cluster does: `tadtune jobs logs {job_id}`."
+                    ]
+                ) from error
+        await asyncio.sleep(waits_s[min(log.lost(reason), len(waits_s)) - 1])
 
 
-class _Line:
+class _Log:
     """How much has been written, and how the connection does."""
 
     def __init__(self, write: Callable[[str], object], notice: Callable[[str], object]) -> None:
         self._write, self._notice = write, notice
         self._written = 0
         self._failures = 0
-        self._heard = time.monotonic()
+        self._unanswered_since: float | None = None
 
     async def read(self, pieces: AsyncIterator[str]) -> None:
         position = 0
         async for piece in pieces:
             if self._failures:
                 self._notice("connected again.")
-            self._failures, self._heard = 0, time.monotonic()
+            self._failures = 0
+            self.answered()
             self.take(piece, position)
             position += len(piece)
 
@@ -105,12 +108,19 @@ class _Line:
             self._written += len(fresh)
 
     def lost(self, reason: str) -> int:
-        """Failures in a row, this one included; the first is told."""
+        """Failures of the stream in a row, this one included; the first is told."""
         if self._failures == 0:
             self._notice(f"connection lost ({reason}); trying again, the job goes on.")
         self._failures += 1
         return self._failures
 
-    def silent_s(self) -> float:
-        """Seconds since something was heard."""
-        return time.monotonic() - self._heard
+    def answered(self) -> None:
+        """The cluster is there."""
+        self._unanswered_since = None
+
+    def unanswered_s(self) -> float:
+        """Seconds since the first of the questions in a row that nobody answered, this one included."""
+        now = monotonic()
+        if self._unanswered_since is None:
+            self._unanswered_since = now
+        return now - self._unanswered_since

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import ipaddress
 import os
 import signal
@@ -81,10 +82,8 @@ class Server:
             )
         if self.is_open and find_spec("flask_wtf") is None:
             lines.append(f"--host {self.host}: accounts need flask_wtf; pip install 'tadtune[server]'.")
-        if not lines and _listens(self.host, self.port):
-            lines.append(
-                f"--port: {self.port} is taken; another server runs there? `tadtune server up --check {self.uri}`"
-            )
+        if not lines:
+            lines += _cannot_bind(self)
         if lines:
             raise StudyError(lines)
 
@@ -196,13 +195,15 @@ def _stopping(process: subprocess.Popen[bytes]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _listens(host: str, port: int) -> bool:
-    """Whether somebody has the port already."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def _cannot_bind(server: Server) -> list[str]:
+    """A complaint when the address cannot be listened on, before a data base is touched."""
+    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
-        except OSError:
-            return True
-    return False
+            probe.bind((server.host, server.port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return [f"--port: {server.port} is taken; `tadtune server up --check {server.uri}` says by what."]
+            return [f"--host {server.host}: cannot be bound ({error.strerror}); give an address of this machine."]
+    return []

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
+
+from tadtune.cli import app
 
 
 def tadtune(*words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -30,6 +33,7 @@ def tadtune(*words: str, folder: Path | None = None) -> subprocess.CompletedProc
         "['run', '--help']",
         "['submit', '--help']",
         "['jobs', 'logs', '--help']",
+        "['server', 'up', '--help']",
         "['data', '--help']",
         "['list', 'studies']",
     ],
@@ -52,8 +56,9 @@ sys.exit(f"loaded {{loaded}}" if loaded else 0)
 
 
 def test_the_options_are_these() -> None:
-    verbs = ("run", "plan", "report", "ui", "submit", "jobs list", "jobs logs", "jobs stop")
-    shown = {verb: tadtune(*verb.split(), "--help").stdout for verb in verbs}
+    verbs = ("run", "plan", "report", "ui", "submit", "jobs list", "jobs logs", "jobs stop", "server up")
+    person = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"})
+    shown = {verb: person.invoke(app, [*verb.split(), "--help"]).stdout for verb in verbs}
     options = {verb: sorted({w for w in text.split() if w.startswith("--")}) for verb, text in shown.items()}
     assert options == {
         "run": ["--address", "--data", "--help", "--storage", "--tracking-uri"],
@@ -75,6 +80,16 @@ def test_the_options_are_these() -> None:
         "jobs list": ["--address", "--help"],
         "jobs logs": ["--address", "--follow", "--help", "--no-follow"],
         "jobs stop": ["--address", "--help"],
+        "server up": [
+            "--allowed-host",
+            "--backend",
+            "--check",
+            "--help",
+            "--host",
+            "--migrate",
+            "--port",
+            "--storage",
+        ],
     }
 
 

@@ -102,13 +102,67 @@ def test_a_job_that_runs_on_after_its_log_was_served_is_followed_on() -> None:
     assert (written, state.status, job.connections) == ("x\n", "FAILED", 4)
 
 
+def test_without_a_stream_the_log_is_asked_for() -> None:
+    """A proxy that lets no websocket through."""
+
+    class Growing(FakeJob):
+        async def tail(self, job_id: str) -> AsyncIterator[str]:
+            self.connections += 1
+            raise ConnectionLostError(["426 Upgrade Required"])
+            yield ""
+
+        def log(self, job_id: str) -> str:
+            return self.text[: 4 * self.connections]
+
+    written: list[str] = []
+    job = Growing("one\ntwo\nsix\n", away=3)
+    asyncio.run(follow(job, "j", written.append, str, waits_s=(0.0,)))
+    assert written == ["one\n", "two\n", "six\n"]
+
+
+def test_patience_begins_when_nobody_answers_not_when_the_log_fell_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("tadtune.jobs.follow.monotonic", lambda: clock[0])
+
+    class Silent(FakeJob):
+        """An epoch of ten hours without a line, then a drop and two questions that nobody answers."""
+
+        unanswered = 2
+
+        async def tail(self, job_id: str) -> AsyncIterator[str]:
+            self.connections += 1
+            if self.connections == 1:
+                yield "begin\n"
+                clock[0] += 36000.0
+            if self.unanswered:
+                raise ConnectionLostError(["closed"])
+            yield self.text
+
+        def state(self, job_id: str) -> JobState:
+            if self.unanswered:
+                self.unanswered -= 1
+                clock[0] += 8.0
+                raise ConnectionLostError(["refused"])
+            return super().state(job_id)
+
+    written, notices, _ = followed(Silent("begin\nend\n"), patience_s=9.0)
+    assert written == "begin\nend\n"
+    assert len(notices) == 2
+    with pytest.raises(StudyError, match="no answer"):
+        followed(Silent("begin\nend\n"), patience_s=7.0)
+
+
 def test_a_cluster_that_stays_away_ends_the_following_not_the_job() -> None:
     class Gone(FakeJob):
+        async def tail(self, job_id: str) -> AsyncIterator[str]:
+            raise ConnectionLostError(["http://h:1: refused"])
+            yield ""
+
         def state(self, job_id: str) -> JobState:
             raise ConnectionLostError(["http://h:1: refused"])
 
     with pytest.raises(StudyError, match=r"j: no answer for 0 minutes \(http://h:1: refused\).*`tadtune jobs logs j`"):
-        followed(Gone("x"), patience_s=0.0)
+        followed(Gone("x"), patience_s=1e-3)
 
 
 def test_a_job_that_the_cluster_forgot_is_said_at_once() -> None:

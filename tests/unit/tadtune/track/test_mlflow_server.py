@@ -64,6 +64,11 @@ def test_other_data_bases_and_taken_ports_are_refused(tmp_path: Path) -> None:
             Server(tmp_path, port).check({})
 
 
+def test_an_address_of_another_machine_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"^--host 203.0.113.9: cannot be bound \("):
+        Server(tmp_path, 0, "203.0.113.9").check(ENOUGH)
+
+
 def test_names_are_allowed_with_and_without_the_port(tmp_path: Path) -> None:
     allowed = option(Server(tmp_path, 5001, "0.0.0.0", names=("mlflow.lab",)), "--allowed-hosts").split(",")
     for host in ("mlflow.lab", "localhost", "127.0.0.1", "[::1]", socket.gethostname(), "10.1.2.3", "172.20.0.9"):
