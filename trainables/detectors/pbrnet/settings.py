@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from trainables.config import Phase, Sampling, param
+from trainables.config import FrameInput, Phase, Sampling, param
 
 _CONFIG = "Qinying-Liu/PBRNet:config.py"
 _NETWORK = "Qinying-Liu/PBRNet:network.py"
@@ -148,8 +148,13 @@ class Settings:
         """Inputs per step."""
         return self.optim.batch_size
 
-    def windows(self, samples_per_cell: int) -> Sampling:
-        """Sliding windows; those of training show at least one instance."""
+    def windows(self, samples_per_cell: int, frames: FrameInput | None = None) -> Sampling:
+        """Sliding windows; those of training go both ways and show at least one instance.
+
+        Args:
+            samples_per_cell: of the input.
+            frames: how they are made, for the detector that reads them.
+        """
         clip = self.clip
         return Sampling(
             "window",
@@ -158,6 +163,9 @@ class Settings:
             window_stride=(clip.train_stride * samples_per_cell, clip.test_stride * samples_per_cell),
             keep_ratio=clip.keep_ratio,
             min_inside=clip.keep_ratio,
+            both_ways=True,
+            min_target=clip.min_frames * samples_per_cell / FRAMES_PER_CELL,
+            frames=frames,
         )
 
     def phases(self) -> tuple[Phase, ...]:
