@@ -138,8 +138,7 @@ def as_module(detector: Detector) -> nn.Module:
 class TaskConfig(Protocol):
     """The ``Config`` dataclass of an auxiliary task (frozen, imports no torch at module level).
 
-    It may also have ``beside``, a class variable that names the tasks it does not work without, and a property
-    ``replaces``, the names of losses of the host that it takes the place of: they are logged, but not trained on.
+    It may also have ``beside``, a class variable that names the tasks it does not work without.
     """
 
     key: ClassVar[str]
@@ -170,8 +169,12 @@ class TaskBase(torch.nn.Module):
     def meet(self, tasks: Mapping[str, TaskBase]) -> None:
         """Get to know the tasks of ``Config.beside``, by name, once all of them are built.
 
-        A task keeps no other as a submodule: its weights would be counted twice.
+        A task keeps no other, nor the host, as a submodule: their weights would be counted twice.
         """
+
+    def replaces(self) -> Collection[str]:
+        """Losses of the host that this task takes the place of: they stay logged, but are not trained on."""
+        return ()
 
     def begin_epoch(self, host: View, inputs: Inputs) -> None:
         """Look at data through the host, which is in eval mode, before an epoch is trained."""

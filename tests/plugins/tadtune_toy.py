@@ -64,6 +64,14 @@ class ToyTask:
 
 
 @dataclass(frozen=True)
+class ToyRefine(ToyTask):
+    """A task that builds upon the other."""
+
+    key: ClassVar[str] = "toy_refine"
+    beside: ClassVar[tuple[str, ...]] = ("toy_mac",)
+
+
+@dataclass(frozen=True)
 class ToyData:
     """No data at all; ``missing`` makes preparing fail."""
 
