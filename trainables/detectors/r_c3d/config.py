@@ -27,7 +27,7 @@ class Config(Settings):
     views: ClassVar[tuple[str, ...]] = ("rois",)
 
     trunk: Trunk = field(default=Trunk(width=512))
-    optim: Optim = field(default=Optim(optimizer="adam", lr=1e-3, epochs=20, batch_size=4))
+    optim: Optim = field(default=Optim(optimizer="adam", lr=1e-3, epochs=20, lr_decay_epoch=15, batch_size=4))
     window: Window = field(default=Window(length=128, stride_train=64, stride_test=64, min_target=0.0))
     pool_bins: int = param(
         4, "parts of a region, each of which keeps the maximum of its features", choices=(2, 4, 8), bounds=(1, 64),

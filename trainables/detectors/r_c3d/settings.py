@@ -154,9 +154,9 @@ class Optim:
     epochs: int = param(5, "passes over the training windows; ActivityNet, Charades: 15", bounds=(0, None),
         source="4.2, 4.3; THUMOS'14: sunnyxiaohu/R-C3D.pytorch",
     )  # fmt: skip
-    lr_decay_epoch: int | None = param(
-        None, "the rate falls after so many epochs, null = never; ActivityNet, Charades: 10", search=(3, 20),
-        bounds=(1, None), source="4.2, 4.3",
+    lr_decay_epoch: int = param(
+        10, "the rate falls once, after so many epochs; from epochs on: never", search=(3, 20), bounds=(1, None),
+        source="4.2, 4.3",
     )  # fmt: skip
     lr_factor: float = param(0.1, "of that fall", bounds=(0.0, 1.0), source="4.2, 4.3")
     batch_size: int = param(1, "windows a step", bounds=(1, None), source=_RELEASE)
@@ -267,7 +267,7 @@ class Settings:
                 optimizer=optim.optimizer,
                 weight_decay=optim.weight_decay,
                 momentum=optim.momentum if optim.optimizer == "sgd" else 0.0,
-                lr_milestones=() if optim.lr_decay_epoch is None else (optim.lr_decay_epoch,),
+                lr_milestones=(optim.lr_decay_epoch,),
                 lr_factor=optim.lr_factor,
                 bias_lr_multiplier=2.0,
                 decay_biases=False,
