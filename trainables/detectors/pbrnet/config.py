@@ -34,5 +34,5 @@ class Config(Settings):
         """The module."""
         stem = import_module("trainables.detectors.pbrnet.stem").FeatureStem(feat_dim, parts=self.roi_parts)
         return import_module("trainables.detectors.pbrnet.model").PbrNet(
-            stem=stem, num_classes=num_classes, clip=self.clip, net=self.net, match=self.match
+            stem=stem, num_classes=num_classes, net=self.net, match=self.match
         )

@@ -17,7 +17,7 @@ from trainables.detectors.pbrnet.objectives import Step, boundary_loss, class_lo
 from trainables.detectors.pbrnet.pyramids import CoarsePyramid, RefinedPyramid
 from trainables.detectors.pbrnet.regions import Regions
 from trainables.detectors.pbrnet.segments import at_frame_centres, decode_inside
-from trainables.detectors.pbrnet.settings import FRAMES_PER_CELL, Clip, Match, Net, Settings
+from trainables.detectors.pbrnet.settings import FRAMES_PER_CELL, Match, Net, Settings
 from trainables.detectors.pbrnet.stem import Stem
 from trainables.detectors.pbrnet.targets import instances_of
 from trainables.layers.offsets import decode_ends
@@ -38,12 +38,11 @@ class PbrNet(Regions):
     Args:
         stem: the shared map.
         num_classes: K.
-        clip: which instances count.
         net: sizes.
         match: thresholds.
     """
 
-    def __init__(self, *, stem: Stem, num_classes: int, clip: Clip, net: Net, match: Match) -> None:
+    def __init__(self, *, stem: Stem, num_classes: int, net: Net, match: Match) -> None:
         num_logits, width, space = num_classes + 1, net.width, stem.space
         super().__init__(
             channels=stem.channels,
@@ -56,7 +55,7 @@ class PbrNet(Regions):
         self.coarse = CoarsePyramid(channels=stem.channels, width=width, space=space, num_logits=num_logits)
         self.refined = RefinedPyramid(width=width, space=space, num_logits=num_logits)
         self.frames = FrameModule(stem.branch(width), width=width, space=space)
-        self._clip, self._match = clip, match
+        self._match = match
         self._frames_per_sample = FRAMES_PER_CELL // stem.samples_per_cell
 
     def forward(self, batch: Batch) -> Outputs:
@@ -101,7 +100,7 @@ class PbrNet(Regions):
     def _targets(
         self, steps: Mapping[str, Step], segments: Sequence[SegmentTargets], limit: Tensor, num_frames: int
     ) -> dict[str, Tensor]:
-        instances = instances_of(segments, frames_per_sample=self._frames_per_sample, min_frames=self._clip.min_frames)
+        instances = instances_of(segments, frames_per_sample=self._frames_per_sample)
         in_clip = torch.arange(num_frames, device=limit.device) < limit[:, None]
         return targets_of(steps, instances, self._match, in_clip)
 

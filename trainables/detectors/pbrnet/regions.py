@@ -29,22 +29,36 @@ class Regions(nn.Module):
         channels: of the shared map.
         samples_per_cell: temporal samples of the input that a cell of the map covers.
         bins: parts of a pooled region in time, height and width.
-        width: D.
+        width: D; None = the regions have no features, and no task that reads them can be attached.
         num_logits: K + 1.
     """
 
     classification_loss_name = "rpd_class"
 
     def __init__(
-        self, *, channels: int, samples_per_cell: int, bins: tuple[int, int, int], width: int, num_logits: int
+        self, *, channels: int, samples_per_cell: int, bins: tuple[int, int, int], width: int | None, num_logits: int
     ) -> None:
         super().__init__()
         self.samples_per_cell = samples_per_cell
         self.pooled_channels = channels * math.prod(bins)
-        self.roi_channels = width
         self.num_logits = num_logits
-        self.roi_trunk = nn.Sequential(nn.Linear(self.pooled_channels, width), nn.ReLU())
         self._bins = bins
+        self._width = width
+        if width is not None:
+            self.roi_trunk = nn.Sequential(nn.Linear(self.pooled_channels, width), nn.ReLU())
+
+    @property
+    def roi_channels(self) -> int:
+        """D.
+
+        Raises:
+            ValueError: the regions have no features.
+        """
+        if self._width is None:
+            raise ValueError(
+                "net.roi_width: null leaves regions without the features that auxiliary tasks read; set it"
+            )
+        return self._width
 
     def pool(self, outputs: Outputs, segments: Tensor) -> Tensor:
         """(M, 3) input index, start, end in temporal samples -> (M, D0), differentiable in the shared map."""
@@ -92,4 +106,5 @@ class Regions(nn.Module):
         """
         owner = torch.arange(len(segments), device=segments.device, dtype=segments.dtype)
         rois = torch.cat([owner[:, None, None].expand(-1, segments.shape[1], 1), segments], dim=-1).flatten(0, 1)
-        return RoiView(rois=rois, feats=self.roi_trunk(self._pooled(shared, rois)), logits=logits.flatten(0, 1))
+        feats = logits.new_zeros(len(rois), 0) if self._width is None else self.roi_trunk(self._pooled(shared, rois))
+        return RoiView(rois=rois, feats=feats, logits=logits.flatten(0, 1))

@@ -86,14 +86,17 @@ class FeatureBranch(nn.Module):
 
     def __init__(self, *, channels: int, width: int) -> None:
         super().__init__()
+        self.narrow = nn.Conv3d(channels, BRANCH_WIDTHS[0], 1)
         self.convs = nn.ModuleList(
-            nn.Conv3d(a, b, (3, 1, 1), padding=(1, 0, 0)) for a, b in pairwise((channels, *BRANCH_WIDTHS, width))
+            nn.Conv3d(a, b, (3, 1, 1), padding=(1, 0, 0)) for a, b in pairwise((*BRANCH_WIDTHS, width))
         )
 
     def forward(self, feats: Tensor) -> Tensor:
-        """Linear interpolation between the centres of samples, then the convolutions."""
-        x = F.interpolate(feats, scale_factor=(float(FRAMES_PER_CELL), 1.0, 1.0), mode="trilinear")
-        for conv in self.convs[:-1]:
-            x = torch.relu(conv(x))
-        frame_feats: Tensor = self.convs[-1](x)
-        return frame_feats
+        """Linear interpolation between the centres of samples, then three convolutions.
+
+        The first one looks at single samples, so that it may come before the interpolation, at an eighth of the cost.
+        """
+        x = F.interpolate(self.narrow(feats), scale_factor=(float(FRAMES_PER_CELL), 1.0, 1.0), mode="trilinear")
+        for conv in self.convs:
+            x = conv(torch.relu(x))
+        return x

@@ -32,21 +32,17 @@ class Instances:
     labels: Tensor
 
 
-def instances_of(targets: Sequence[SegmentTargets], *, frames_per_sample: int, min_frames: float) -> Instances:
-    """The instances of a batch that are longer than ``min_frames``.
+def instances_of(targets: Sequence[SegmentTargets], *, frames_per_sample: int) -> Instances:
+    """The instances of a batch.
 
     Args:
         targets: of every input, in temporal samples.
         frames_per_sample: 1 for frames, 8 for features.
-        min_frames: frames.
     """
-    segments, labels = [], []
-    for target in targets:
-        frames = target.segments_grid * frames_per_sample
-        kept = frames[:, 1] - frames[:, 0] > min_frames
-        segments.append(frames[kept])
-        labels.append(target.labels[kept] + 1)
-    return Instances(pad_sequence(segments, batch_first=True), pad_sequence(labels, batch_first=True))
+    return Instances(
+        pad_sequence([target.segments_grid * frames_per_sample for target in targets], batch_first=True),
+        pad_sequence([target.labels + 1 for target in targets], batch_first=True),
+    )
 
 
 def assign(segments: Tensor, instances: Instances, threshold: float) -> tuple[Tensor, Tensor]:

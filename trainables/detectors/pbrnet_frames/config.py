@@ -1,8 +1,4 @@
-"""Configuration of PBRNet on frames. Imports no torch.
-
-The data set says at which rate frames are taken and how large they are; the release takes 10 per second and 96 x 96
-pixels.
-"""
+"""Configuration of PBRNet on frames. Imports no torch."""
 
 from __future__ import annotations
 
@@ -11,8 +7,30 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from trainables.config import Sampling, param
+from trainables.config import FrameInput, Sampling, param
 from trainables.detectors.pbrnet.settings import FRAMES_PER_CELL, Settings
+
+
+@dataclass(frozen=True)
+class Frames:
+    """How frames are taken from a video. The release draws height and width before a crop anew for every window."""
+
+    fps: float = param(10.0, "frames per second", bounds=(1e-3, None), source="Qinying-Liu/PBRNet:config.py")
+    size: tuple[int, int] = param(
+        (112, 112), "height and width before a crop is cut out, pixels",
+        source="the middle of 96 to 128, which Qinying-Liu/PBRNet:dataset.py draws from",
+    )  # fmt: skip
+    crop: tuple[int, int] = param(
+        (96, 96), "height and width of it: the centre, in training a random place, one for each window",
+        source="Qinying-Liu/PBRNet:config.py",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        self.input()
+
+    def input(self) -> FrameInput:
+        """For the data set; nothing is mirrored."""
+        return FrameInput(self.fps, self.size, self.crop)
 
 
 @dataclass(frozen=True)
@@ -38,6 +56,7 @@ class Config(Settings):
     inputs: ClassVar[str] = "frames"
     views: ClassVar[tuple[str, ...]] = ("rois",)
 
+    frames: Frames = Frames()
     backbone: Backbone = Backbone()
 
     def check_data(self, dataset: Any, data_root: Path) -> None:
@@ -54,7 +73,7 @@ class Config(Settings):
 
     def sampling(self) -> Sampling:
         """Overlapping windows."""
-        return self.windows(FRAMES_PER_CELL)
+        return self.windows(FRAMES_PER_CELL, self.frames.input())
 
     def build(self, *, feat_dim: int, num_classes: int) -> Any:
         """The module; ``feat_dim`` is of no meaning here."""
@@ -62,5 +81,5 @@ class Config(Settings):
             space=self.backbone.space, weights=self.backbone.weights
         )
         return import_module("trainables.detectors.pbrnet.model").PbrNet(
-            stem=stem, num_classes=num_classes, clip=self.clip, net=self.net, match=self.match
+            stem=stem, num_classes=num_classes, net=self.net, match=self.match
         )

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 import torch
-from pbrnet_batches import batch, lenient, network
+from pbrnet_batches import SMALL, batch, lenient, network
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -17,7 +17,8 @@ from trainables.detectors.pbrnet.model import PbrNet
 from trainables.detectors.pbrnet.objectives import Step, boundary_loss, offset_loss, targets_of
 from trainables.detectors.pbrnet.pyramids import CoarsePyramid, RefinedPyramid
 from trainables.detectors.pbrnet.segments import at_frame_centres, decode_inside
-from trainables.detectors.pbrnet.settings import Match
+from trainables.detectors.pbrnet.settings import Match, Net
+from trainables.detectors.pbrnet.stem import FeatureBranch
 from trainables.detectors.pbrnet.targets import LEFT_OUT, Instances
 from trainables.layers.offsets import decode_centre_length, decode_ends
 
@@ -69,6 +70,21 @@ def test_boundary_offsets_are_a_convolution_over_gathered_frames(space: int) -> 
             picked = torch.stack([x[b, :, k] if 0 <= k < 20 else zero for k in (f - r, f, f + r)], dim=1)
             expected = F.conv3d(picked[None], module.conv.weight, module.conv.bias)
             assert found[b, n].item() == pytest.approx(expected.item(), abs=1e-12)
+
+
+def test_features_are_stretched_between_the_centres_of_samples() -> None:
+    """Sample j holds frames 8 j to 8 j + 7; between the centres of two samples frames go from one to the other."""
+    torch.manual_seed(0)
+    branch = FeatureBranch(channels=5, width=4).double()
+    feats = torch.randn(1, 5, 32, 1, 1, dtype=torch.float64)
+    x = torch.zeros(1, 5, 256, 1, 1, dtype=torch.float64)
+    for frame in range(256):
+        place = min(max((frame + 0.5) / 8 - 0.5, 0.0), 31.0)
+        low, share = min(int(place), 30), place - min(int(place), 30)
+        x[:, :, frame] = (1 - share) * feats[:, :, low] + share * feats[:, :, low + 1]
+    x = torch.relu(branch.narrow(x))
+    expected = branch.convs[1](torch.relu(branch.convs[0](x)))
+    assert torch.allclose(branch(feats), expected, atol=1e-12)
 
 
 def _reached(loss: Tensor, model: PbrNet) -> set[str]:
@@ -162,11 +178,11 @@ def test_a_rejected_segment_takes_no_part_in_any_later_step() -> None:
     assert found["fgd_labels"].tolist() == [[1, LEFT_OUT, LEFT_OUT]]
 
 
-@pytest.mark.parametrize("instances", [((), ()), (((0.0, 0.4, 1),), ())])
+@pytest.mark.parametrize("instances", [((), ()), (((0.0, 0.1, 1),), ())])
 def test_a_batch_without_positives_has_finite_losses(
     instances: tuple[tuple[tuple[float, float, int], ...], ...],
 ) -> None:
-    """Means over an empty set are NaN in the release. The second batch has an instance too short to count."""
+    """Means over an empty set are NaN in the release. The second batch has an instance that no segment comes near."""
     model = network().train()
     data = batch(instances)
     losses = model.losses(model(data), data, LOSSES)
@@ -253,6 +269,16 @@ def test_a_new_trunk_is_a_copy() -> None:
     own, other = (dict(module.named_parameters()) for module in (model.roi_trunk, trunk))
     assert all(torch.equal(own[name], other[name]) for name in own)
     assert not {id(p) for p in own.values()} & {id(p) for p in other.values()}
+
+
+def test_regions_without_features_say_so_to_tasks() -> None:
+    model = network(dataclasses.replace(SMALL, net=Net(width=8, roi_width=None))).train()
+    outputs = model(batch())
+    assert outputs.rois is not None
+    assert outputs.rois.feats.shape == (284, 0)
+    assert not hasattr(model, "roi_trunk")
+    with pytest.raises(ValueError, match="net.roi_width: null leaves regions without"):
+        print(model.roi_channels)
 
 
 def test_an_input_of_any_length_is_padded_to_whole_levels() -> None:

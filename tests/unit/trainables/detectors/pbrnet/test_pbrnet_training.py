@@ -19,7 +19,7 @@ DATA = Synthetic(num_videos=32, num_classes=3, feat_dim=16, overfit=True)
 PROTOCOL = ActivityNet((0.5,))
 CONFIG = Config(
     clip=Clip(train_stride=16),
-    net=Net(width=24, roi_width=8),
+    net=Net(width=24, roi_width=None),
     optim=Optim(lr=2e-3, weight_decay=1e-5, epochs=13, lr_decay_epoch=10, grad_clip=10.0),
 )
 
@@ -47,7 +47,7 @@ def test_sixteen_videos_are_learned(root: Path) -> None:
 
 
 def test_a_resumed_trial_is_equal_to_the_bit(root: Path, tmp_path: Path) -> None:
-    config = dataclasses.replace(CONFIG, net=Net(width=8, roi_width=8))
+    config = dataclasses.replace(CONFIG, net=Net(width=8, roi_width=None))
     whole, first, second = (trial(root, config) for _ in range(3))
     history = [whole.train_epoch() for _ in range(2)]
     first.train_epoch()
@@ -58,7 +58,7 @@ def test_a_resumed_trial_is_equal_to_the_bit(root: Path, tmp_path: Path) -> None
 
 def test_a_trial_is_scored_at_points_in_time(root: Path, tmp_path: Path) -> None:
     """Charades' protocol needs durations, which the trial hands over; its matches can be resampled later."""
-    config = dataclasses.replace(CONFIG, net=Net(width=8, roi_width=8))
+    config = dataclasses.replace(CONFIG, net=Net(width=8, roi_width=None))
     protocol = Charades25()
     run = DetectionTrial(detector=config, tasks={}, dataset=DATA, protocol=protocol, seed=0, data_root=root)
     select = run.score_select(config, protocol)

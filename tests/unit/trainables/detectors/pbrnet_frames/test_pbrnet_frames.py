@@ -10,9 +10,11 @@ import torch
 from torch.nn import functional as F
 
 from trainables.backbones.i3d import I3D
+from trainables.config import FrameInput
+from trainables.detectors.pbrnet.config import Config as Features
 from trainables.detectors.pbrnet.model import PbrNet
 from trainables.detectors.pbrnet.settings import Match, Net
-from trainables.detectors.pbrnet_frames.config import Backbone, Config
+from trainables.detectors.pbrnet_frames.config import Backbone, Config, Frames
 from trainables.detectors.pbrnet_frames.stem import ClipBranch
 from trainables.records import Batch, SegmentTargets
 
@@ -119,3 +121,18 @@ def test_weights_of_the_backbone_come_from_a_file(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(ValueError, match=r"backbone\.weights: no file .*i3d\.pt"):
         config.check_data(None, tmp_path)
+
+
+def test_windows_are_those_of_the_release() -> None:
+    """256 frames at 10 per second, overlapping by 224, both ways; 9 tenths of an instance inside and 4 frames long."""
+    sampling = Config().sampling()
+    assert (sampling.train, sampling.test, sampling.length) == ("window", "window", 256)
+    assert sampling.window_stride == (32, 128)
+    assert sampling.both_ways
+    assert (sampling.keep_ratio, sampling.min_inside, sampling.min_target) == (0.9, 0.9, 4.0)
+    assert sampling.frames == FrameInput(10.0, (112, 112), (96, 96))
+    assert Features().sampling() == dataclasses.replace(
+        sampling, length=32, window_stride=(4, 16), min_target=0.5, frames=None
+    )
+    with pytest.raises(ValueError, match=r"frames\.crop: \(96, 96\) must be from 1 pixel"):
+        Frames(size=(64, 64))
