@@ -42,7 +42,7 @@ class DetectorConfig(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """Inputs per step."""
+        """Inputs per step, of all workers together."""
         ...
 
     def build(self, *, feat_dim: int, num_classes: int) -> Detector:
@@ -62,7 +62,8 @@ class Detector(Protocol):
     """An ``nn.Module`` with these three methods.
 
     It may also have ``begin_phase(name, inputs)``, called before the first epoch of every phase (not when training
-    resumes within one): what it keeps then must be in its ``state_dict``.
+    resumes within one): what it keeps then must be in its ``state_dict``; and ``loss_counts``, see
+    :meth:`TaskBase.loss_counts`.
     """
 
     def __call__(self, batch: Batch) -> Outputs:
@@ -83,6 +84,51 @@ class Detector(Protocol):
         ...
 
 
+class RoiHost(Detector, Protocol):
+    """A detector that offers the view ``rois``, and what its tasks may do with regions of its own shared map.
+
+    Source: Three Birds 3.1 and 3.2, whose ancestor wonheeML/mtl-ssl attaches its tasks at the same places.
+    """
+
+    #: temporal samples of the input that one cell of the shared map covers: 8 for C3D on frames, 1 on features.
+    samples_per_cell: int
+    #: D0 of ``pool``.
+    pooled_channels: int
+    #: D of ``RoiView.feats``.
+    roi_channels: int
+    #: columns of ``RoiView.logits``: K, or K + 1 with background first.
+    num_logits: int
+    #: name of the classification loss on ``RoiView.logits`` among ``losses``.
+    classification_loss_name: str
+
+    def pool(self, outputs: Outputs, segments: Tensor) -> Tensor:
+        """(M, 3) input index, start, end in temporal samples -> (M, D0), differentiable in the shared map."""
+        ...
+
+    def roi_trunk(self, pooled: Tensor) -> Tensor:
+        """(M, D0) -> (M, D), the trunk its own regions go through."""
+        ...
+
+    def new_trunk(self) -> nn.Module:
+        """Another trunk, of the same shape and with the weights the own one has now."""
+        ...
+
+    def classification_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The scalar loss of ``RoiView.logits`` against ``RoiView.labels``, for other logits of the same regions."""
+        ...
+
+    def roi_offsets(self, outputs: Outputs) -> Tensor:
+        """(R, 2) start and end of each region after regression, for its label's class, coded as Three Birds Eq. (2).
+
+        With gradient, in training only.
+        """
+        ...
+
+    def with_logits(self, outputs: Outputs, logits: Tensor) -> Outputs:
+        """The same outputs with other (R, ...) class logits in ``rois`` and in ``raw``, for ``detect`` to use."""
+        ...
+
+
 def as_module(detector: Detector) -> nn.Module:
     """The detector as the ``nn.Module`` it has to be."""
     if not isinstance(detector, nn.Module):
@@ -91,7 +137,10 @@ def as_module(detector: Detector) -> nn.Module:
 
 
 class TaskConfig(Protocol):
-    """The ``Config`` dataclass of an auxiliary task (frozen, imports no torch at module level)."""
+    """The ``Config`` dataclass of an auxiliary task (frozen, imports no torch at module level).
+
+    It may also have ``beside``, a class variable that names the tasks it does not work without.
+    """
 
     key: ClassVar[str]
     paper: ClassVar[str]
@@ -118,12 +167,29 @@ class TaskConfig(Protocol):
 class TaskBase(torch.nn.Module):
     """Base of every task's module: ``losses`` must be given, the other hooks leave things as they are."""
 
+    def meet(self, tasks: Mapping[str, TaskBase]) -> None:
+        """Get to know the tasks of ``Config.beside``, by name, once all of them are built.
+
+        A task keeps no other, nor the host, as a submodule: their weights would be counted twice.
+        """
+
+    def replaces(self) -> Collection[str]:
+        """Losses of the host that this task takes the place of: they stay logged, but are not trained on."""
+        return ()
+
     def begin_epoch(self, host: View, inputs: Inputs) -> None:
         """Look at data through the host, which is in eval mode, before an epoch is trained."""
 
     def losses(self, outputs: Outputs, batch: Batch) -> Mapping[str, Tensor]:
         """Unweighted scalar losses, exactly the names of ``Config.loss_weights``."""
         raise TypeError(f"{type(self).__name__} defines no losses")
+
+    def loss_counts(self, outputs: Outputs, batch: Batch) -> Mapping[str, float]:
+        """Loss name -> how many things the loss is the mean of, where these are not the inputs of the batch.
+
+        With several workers the joint loss is the mean over the things of all of them.
+        """
+        return {}
 
     def transform(self, batch: Batch, generator: torch.Generator) -> Batch:
         """Change a training batch before the forward pass (volume augmentation)."""
@@ -148,6 +214,8 @@ class DatasetConfig(Protocol):
     key: ClassVar[str]
     #: strongest labels the data set has; a weakly supervised detector is handed less.
     supervision: ClassVar[Supervision]
+    #: what its batches hold, "feats" or "frames": only detectors that read it can be trained on it.
+    inputs: ClassVar[str]
 
     def prepare(self, data_root: Path) -> None:
         """Make sure the data are under ``data_root``: build what can be built, check what cannot.
@@ -216,11 +284,11 @@ class Dataset(Protocol):
         Args:
             split: train, select or test; "trimmed" = clips that show one action each, where there are any.
             sampling: ``sampling.train`` is used when ``epoch`` is given, ``sampling.test`` otherwise.
-            batch_size: B; the last batch may be smaller.
+            batch_size: B of all workers together; the last batch may be smaller.
             supervision: labels handed out: "none", "video_labels", or "segments" (everything).
             seed: with ``epoch`` and the video's index, the only source of randomness.
             epoch: shuffles and draws anew each epoch; None = in order, deterministic.
             rank: this worker.
-            world_size: number of workers; every video is seen by exactly one of them.
+            world_size: number of workers; each takes its share of every batch, and where it would have none, none.
         """
         ...

@@ -108,19 +108,22 @@ class SegmentView:
 class RoiView:
     """Regions of interest of a two-stage or query detector, as ``mac``, ``lce`` and ``refine`` need them.
 
+    In training these are the sampled regions, at inference all that the detector scores. What a task may do with
+    them beyond reading is :class:`trainables.contracts.RoiHost`.
+
     Attributes:
-        rois: (R, 3) input index, start, end in temporal samples; no gradient.
+        rois: (R, 3) input index, start, end in temporal samples of the input; no gradient.
         feats: (R, D) region features after the trunk.
         logits: (R, K or K + 1) class logits.
-        labels: (R,) int64, 0 = background, classes from 1.
-        matched_gt: (R, 2) annotated segment of highest tIoU; valid where labels > 0.
+        labels: (R,) int64, 0 = background, classes from 1, -1 = takes no part; None where there are no targets.
+        matched_gt: (R, 2) annotated segment of highest tIoU, valid where labels > 0; None where there are no targets.
     """
 
     rois: Tensor
     feats: Tensor
     logits: Tensor
-    labels: Tensor
-    matched_gt: Tensor
+    labels: Tensor | None = None
+    matched_gt: Tensor | None = None
 
 
 @dataclass(frozen=True)
