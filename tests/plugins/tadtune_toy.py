@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ class ToyDetector:
     sizes: tuple[int, ...] = field(default=(1,), metadata={"doc": "sizes", "choices": ((1,), (1, 2))})
     epochs: int = 3
     sleep_s: float = 0.0
-    fail: str = field(default="", metadata={"doc": "'raise', 'nan' or '' for none"})
+    fail: str = field(default="", metadata={"doc": "'raise', 'nan', 'gpu_memory', 'die', 'hang' or '' for none"})
     cut: float = field(default=0.5, metadata={"doc": "inference threshold", "search": (0.0, 1.0), "acts": "inference"})
 
 
@@ -41,6 +42,14 @@ class ToyFullDetector(ToyDetector):
     key: ClassVar[str] = "toy_full"
     supervision: ClassVar[str] = "segments"
     views: ClassVar[tuple[str, ...]] = ("feats", "rois")
+
+
+@dataclass(frozen=True)
+class ToyFrameDetector(ToyDetector):
+    """The same, made for frames."""
+
+    key: ClassVar[str] = "toy_frames"
+    inputs: ClassVar[str] = "frames"
 
 
 @dataclass(frozen=True)
@@ -56,11 +65,20 @@ class ToyTask:
 
 
 @dataclass(frozen=True)
+class ToyRefine(ToyTask):
+    """A task that builds upon the other."""
+
+    key: ClassVar[str] = "toy_refine"
+    beside: ClassVar[tuple[str, ...]] = ("toy_mac",)
+
+
+@dataclass(frozen=True)
 class ToyData:
     """No data at all; ``missing`` makes preparing fail."""
 
     key: ClassVar[str] = "toy"
     supervision: ClassVar[str] = "segments"
+    inputs: ClassVar[str] = "feats"
 
     missing: bool = False
     version: int = 1
@@ -71,6 +89,14 @@ class ToyData:
 
     def digest(self, data_root: Path) -> str:
         return f"toy-{self.version}-{os.environ.get('TOY_DATA_DIGEST', 'a')}"
+
+
+@dataclass(frozen=True)
+class ToyVideoData(ToyData):
+    """Frames instead of features."""
+
+    key: ClassVar[str] = "toy_videos"
+    inputs: ClassVar[str] = "frames"
 
 
 @dataclass(frozen=True)
@@ -137,6 +163,13 @@ class ToyTrial:
             raise RuntimeError("planted failure")
         if self._config.fail == "nan":
             raise FloatingPointError("class = nan in phase 'only', epoch 1, step 1")
+        if self._config.fail == "gpu_memory":
+            # torch's own class takes seconds to import
+            raise type("OutOfMemoryError", (RuntimeError,), {"__module__": "torch"})("CUDA out of memory.")
+        if self._config.fail == "die" and self._epoch == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self._config.fail == "hang" and self._epoch == 1:
+            time.sleep(600)
         self._epoch += 1
         self._log("epoch")
         return {"loss": 1.0 / self._epoch}

@@ -32,6 +32,21 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 
+def create_json(path: Path, value: Any) -> bool:
+    """Write JSON in one step where there is no such file yet; whether there was none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            json.dump(value, stream, indent=1, sort_keys=True)
+        os.link(name, path)  # fails where the name is taken, unlike a rename; works on NFS too
+    except FileExistsError:
+        return False
+    finally:
+        Path(name).unlink(missing_ok=True)
+    return True
+
+
 def read_json(path: Path) -> Any:
     """Content of a JSON file, or None where there is none."""
     try:

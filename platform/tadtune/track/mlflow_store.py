@@ -154,6 +154,7 @@ class MlflowStore:
         tags += [RunTag(f"tuned.{path}", str(value)) for path, value in sorted(result.inference.items())]
         if result.error:
             tags.append(RunTag("tadtune.error", result.error[-5000:]))
+            tags.append(RunTag("tadtune.failure", result.kind))
         self._client.log_batch(run_id, metrics=metrics, tags=tags)
         for path in artifacts:
             self._client.log_artifact(run_id, str(path))
