@@ -55,6 +55,13 @@ def our_clips(reader: VideoReader, path: Path, side: int) -> int:
     return sum(len(clip.frames) for clip in reader.read_many(requests))
 
 
+def our_clips_one_by_one(reader: VideoReader, path: Path, side: int) -> int:
+    """Without knowing what comes next: nothing can be decoded together, and nothing ahead."""
+    transform = FrameTransform(size=(side, side))
+    starts = clip_starts(reader.probe(path).num_frames)
+    return sum(len(reader.read(path, np.arange(start, start + WINDOW), transform).frames) for start in starts)
+
+
 def timed(work: Callable[[], int], worker: psutil.Process | None) -> tuple[int, float, float]:
     """Frames, and wall and CPU seconds of this process and the decoding one."""
 
@@ -74,6 +81,10 @@ def compare(reader: VideoReader, path: Path, side: int, repeats: int) -> None:
         ),
         "windows every 4 frames": (lambda: decord_windows(path, side, 4), lambda: our_windows(reader, path, side, 4)),
         "clips anywhere": (lambda: decord_clips(path, side), lambda: our_clips(reader, path, side)),
+        "clips anywhere, one call each": (
+            lambda: decord_clips(path, side),
+            lambda: our_clips_one_by_one(reader, path, side),
+        ),
     }
     reader.probe(path)
     worker = psutil.Process(reader.process_id)

@@ -70,6 +70,8 @@ class Phase:
         lr_milestones: epochs of this phase after which the learning rate is multiplied by ``lr_factor``.
         lr_factor: see above.
         lr_multipliers: parameter-name prefix -> factor on ``lr`` (a backbone's own rate).
+        bias_lr_multiplier: further factor on the rate of every bias, tasks included.
+        decay_biases: whether ``weight_decay`` acts on biases.
         frozen: parameter-name prefixes that get no gradient in this phase and stay in eval mode.
         grad_clip_norm: L2 norm over all trained parameters, None = off.
         split: what is learnt from: the training videos, or the data set's trimmed clips.
@@ -86,6 +88,8 @@ class Phase:
     lr_milestones: tuple[int, ...] = ()
     lr_factor: float = 0.1
     lr_multipliers: Mapping[str, float] = field(default_factory=dict)
+    bias_lr_multiplier: float = 1.0
+    decay_biases: bool = True
     frozen: tuple[str, ...] = ()
     grad_clip_norm: float | None = None
     split: Literal["train", "trimmed"] = "train"
@@ -93,8 +97,33 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class FrameInput:
+    """What the frames of a detector that reads videos look like; one snippet is then one frame at ``fps``.
+
+    Args:
+        fps: frames per second; frames of the video are left out or repeated.
+        size: (height, width) that every frame is scaled to, pixels.
+        crop: (height, width) cut out after scaling: of the centre, in training at one random place per input.
+        mirror: in training half of the inputs are mirrored left to right, each as a whole.
+    """
+
+    fps: float
+    size: tuple[int, int]
+    crop: tuple[int, int]
+    mirror: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fps < float("inf"):
+            raise ValueError(f"frames.fps: {self.fps} must be a positive number")
+        if not all(1 <= crop <= side for crop, side in zip(self.crop, self.size, strict=True)):
+            raise ValueError(f"frames.crop: {self.crop} must be from 1 pixel to size {self.size}, (height, width)")
+
+
+@dataclass(frozen=True)
 class Sampling:
     """How a whole video of L snippets becomes one or several inputs of a detector.
+
+    A detector that reads frames counts in frames instead: a snippet is a frame at ``frames.fps``.
 
     Args:
         train: "sparse" (one random snippet of each of ``length`` equal parts), "uniform" (the centre of each part),
@@ -106,11 +135,16 @@ class Sampling:
         window_stride: (train, test) stride of "window" in snippets.
         keep_ratio: an instance that a window or clip cuts stays a target where at least this share of it lies inside
             (0 = any part of it); what is left of it is the target. Source: ActionFormer (arXiv:2202.07925), 0.5.
-        min_inside: a training window or clip is used only where at least one instance lies inside by this share; 0 =
-            all of them are used. Source: AFSD (arXiv:2103.13137), 1.0: one instance wholly inside.
+        min_inside: a training window or clip is used only where at least one instance lies inside by this share (and
+            is ``min_target`` long there); 0 = all of them are used. Source: AFSD (arXiv:2103.13137), 1.0: one instance
+            wholly inside.
         shot_threshold: change between neighbouring features, in [0, 1], above which a shot of "shot" begins. I3D
             features of 254 workout clips change by 0.39 or less in 99 % of the steps inside a clip, and by 0.40 or
             more in 90 % of the steps from one clip to another.
+        both_ways: training windows slide from the beginning, and again from the end backwards; where both meet there
+            is one window. Source: R-C3D (arXiv:1703.07814), VisionLearningGroup/R-C3D:preprocess.
+        min_target: shortest target that a cut may leave, in samples; shorter ones are none.
+        frames: how frames are made for a detector that reads them; None for one that reads features.
     """
 
     train: Literal["sparse", "uniform", "rescale", "native", "window", "shot"]
@@ -120,6 +154,9 @@ class Sampling:
     keep_ratio: float = 0.0
     min_inside: float = 0.0
     shot_threshold: float = 0.4
+    both_ways: bool = False
+    min_target: float = 0.0
+    frames: FrameInput | None = None
 
 
 def require_trimmed(what: str, way_out: str, dataset: Any, data_root: Path) -> None:

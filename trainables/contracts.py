@@ -139,8 +139,7 @@ def as_module(detector: Detector) -> nn.Module:
 class TaskConfig(Protocol):
     """The ``Config`` dataclass of an auxiliary task (frozen, imports no torch at module level).
 
-    It may also have ``beside``, a class variable that names the tasks it does not work without, and a property
-    ``replaces``, the names of losses of the host that it takes the place of: they are logged, but not trained on.
+    It may also have ``beside``, a class variable that names the tasks it does not work without.
     """
 
     key: ClassVar[str]
@@ -171,8 +170,12 @@ class TaskBase(torch.nn.Module):
     def meet(self, tasks: Mapping[str, TaskBase]) -> None:
         """Get to know the tasks of ``Config.beside``, by name, once all of them are built.
 
-        A task keeps no other as a submodule: its weights would be counted twice.
+        A task keeps no other, nor the host, as a submodule: their weights would be counted twice.
         """
+
+    def replaces(self) -> Collection[str]:
+        """Losses of the host that this task takes the place of: they stay logged, but are not trained on."""
+        return ()
 
     def begin_epoch(self, host: View, inputs: Inputs) -> None:
         """Look at data through the host, which is in eval mode, before an epoch is trained."""
@@ -211,6 +214,8 @@ class DatasetConfig(Protocol):
     key: ClassVar[str]
     #: strongest labels the data set has; a weakly supervised detector is handed less.
     supervision: ClassVar[Supervision]
+    #: what its batches hold, "feats" or "frames": only detectors that read it can be trained on it.
+    inputs: ClassVar[str]
 
     def prepare(self, data_root: Path) -> None:
         """Make sure the data are under ``data_root``: build what can be built, check what cannot.

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tadtune.jobs import verbs as job_verbs
 from tadtune.spec import components
 from tadtune.spec.errors import StudyError
+from tadtune.track import verbs as server_verbs
 
 if TYPE_CHECKING:
     from tadtune.spec.study import Study
@@ -160,9 +162,14 @@ def ui(
     port: Annotated[int, typer.Option(help="Port on loopback.")] = 5000,
 ) -> None:
     """Open MLflow's pages on this machine's studies (loopback only)."""
-    from tadtune.track.mlflow_server import serve
+    from tadtune.track.mlflow_server import Server, serve
 
-    raise typer.Exit(serve(storage, port))
+    raise typer.Exit(serve(Server(storage, port), typer.echo))
+
+
+app.command()(job_verbs.submit)
+app.add_typer(job_verbs.jobs)
+app.add_typer(server_verbs.server)
 
 
 def _load(name: str) -> Study:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from fractions import Fraction
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,15 @@ import numpy as np
 import pytest
 import torch
 
-from trainables.config import Sampling
+from trainables.config import FrameInput, Sampling
 from trainables.data.clips import Clip
 from trainables.data.stitched import StitchSettings, stitch
 from trainables.data.store import write_store
+from trainables.data.video.encode import write_mp4
 
 NAMES = [p.name for p in entry_points(group="tadtune.datasets") if p.value.startswith("trainables.")]
-NATIVE = Sampling("native", "native", 16)
+FRAMES = FrameInput(fps=10, size=(24, 32), crop=(16, 16), mirror=True)
+NATIVE = Sampling("native", "native", 16, frames=FRAMES)
 
 
 def _config(name: str) -> Any:
@@ -35,7 +39,22 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     videos, names, builder = stitch(clips, StitchSettings(num_videos=(21, 8, 9)))
     write_store(root / "gym_stitched", videos, names, builder)
     write_store(root / "features", videos, names, builder)
+    _write_videos(root / "stitched_videos", rng)
     return root
+
+
+def _write_videos(folder: Path, rng: np.random.Generator) -> None:
+    """Videos of noise, 2 to 3 s long, with one or two actions."""
+    (folder / "videos").mkdir(parents=True)
+    database = {}
+    for number, split in enumerate(["train"] * 9 + ["select"] * 3 + ["test"] * 3):
+        seconds = 2 + number % 11 / 10
+        frames = rng.integers(0, 256, (round(20 * seconds), 6, 8, 3), np.uint8).repeat(8, axis=1).repeat(8, axis=2)
+        write_mp4(folder / f"videos/v{number}.mp4", frames, fps=Fraction(20), height=48, width=64)
+        spans = [(0.2, 0.7), (1.0, 1.85)][: 1 + number % 2]
+        actions = [{"segment": span, "label": f"c{(number + i) % 3}"} for i, span in enumerate(spans)]
+        database[f"v{number}"] = {"subset": split, "duration": seconds, "annotations": actions}
+    (folder / "annotations.json").write_text(json.dumps({"database": database}))
 
 
 @pytest.fixture(params=NAMES)
@@ -77,7 +96,7 @@ def test_ground_truth_fits_the_videos(dataset: Any) -> None:
 
 def _batches(dataset: Any, **changes: Any) -> list[Any]:
     arguments: dict[str, Any] = {
-        "sampling": Sampling("sparse", "uniform", 16),
+        "sampling": Sampling("sparse", "uniform", 16, frames=FRAMES),
         "batch_size": 4,
         "supervision": "video_labels",
         "seed": 1,
@@ -86,21 +105,35 @@ def _batches(dataset: Any, **changes: Any) -> list[Any]:
     return list(dataset.batches("train", **{**arguments, **changes}))
 
 
+def _shown(batch: Any) -> torch.Tensor:
+    """What a detector reads: (B, C, T) features or (B, 3, T, H, W) frames, never both."""
+    assert (batch.feats is None) != (batch.frames is None)
+    shown: torch.Tensor = batch.frames if batch.feats is None else batch.feats
+    return shown
+
+
+def test_a_data_set_holds_what_it_says(config: Any, dataset: Any) -> None:
+    for batch in _batches(dataset):
+        assert (batch.frames is None) == (config.inputs == "feats")
+        assert _shown(batch).shape[:3] == (len(batch.video_ids), dataset.feat_dim, 16)
+        assert batch.frames is None or (batch.frames.dtype == torch.uint8 and batch.frames.shape[3:] == FRAMES.crop)
+
+
 def test_the_same_draws_for_the_same_seed_and_epoch(dataset: Any) -> None:
     a, b = _batches(dataset), _batches(dataset)
     assert [x.video_ids for x in a] == [x.video_ids for x in b]
-    assert all(torch.equal(x.feats, y.feats) for x, y in zip(a, b, strict=True))
+    assert all(torch.equal(_shown(x), _shown(y)) for x, y in zip(a, b, strict=True))
     assert [x.video_ids for x in a] != [x.video_ids for x in _batches(dataset, epoch=1)]
     assert [x.video_ids for x in a] != [x.video_ids for x in _batches(dataset, seed=2)]
 
 
 @pytest.mark.parametrize("world_size", [2, 3])
 def test_every_video_is_seen_once_whatever_the_number_of_workers(dataset: Any, world_size: int) -> None:
-    alone = {v: f for b in _batches(dataset) for v, f in zip(b.video_ids, b.feats, strict=True)}
+    alone = {v: f for b in _batches(dataset) for v, f in zip(b.video_ids, _shown(b), strict=True)}
     shared: dict[str, torch.Tensor] = {}
     for rank in range(world_size):
         for batch in _batches(dataset, rank=rank, world_size=world_size):
-            for video, feats in zip(batch.video_ids, batch.feats, strict=True):
+            for video, feats in zip(batch.video_ids, _shown(batch), strict=True):
                 assert video not in shared
                 shared[video] = feats
     assert shared.keys() == alone.keys()
@@ -130,8 +163,9 @@ def test_full_supervision_is_the_ground_truth(dataset: Any) -> None:
 
 def test_padding_is_marked(dataset: Any) -> None:
     for batch in _batches(dataset, sampling=NATIVE, epoch=None):
-        outside = ~batch.valid_mask[:, None].expand_as(batch.feats)
-        assert not batch.feats[outside].any()
+        for inside, shown in zip(batch.valid_mask, _shown(batch), strict=True):
+            last = shown[:, inside][:, -1:] if batch.feats is None else torch.zeros(1)
+            assert torch.equal(shown[:, ~inside], last.expand_as(shown[:, ~inside]))
         for i, video in enumerate(batch.video_ids):
             length = float(batch.valid_mask[i].sum() * batch.seconds_per_sample[i])
             assert length == pytest.approx(dataset.durations_s()[video])
@@ -142,7 +176,7 @@ def test_permuted_labels_touch_training_alone(config: Any, dataset: Any, data_ro
 
     control = dataclasses.replace(config, permute_labels=True).open(data_root)
     plain, other = _batches(dataset, epoch=None), _batches(control, epoch=None)
-    assert all(torch.equal(a.feats, b.feats) for a, b in zip(plain, other, strict=True))
+    assert all(torch.equal(_shown(a), _shown(b)) for a, b in zip(plain, other, strict=True))
     assert not all(torch.equal(a.video_labels, b.video_labels) for a, b in zip(plain, other, strict=True))
     totals = [sum(b.video_labels.sum(dim=0) for b in batches) for batches in (plain, other)]
     assert torch.equal(*totals)

@@ -18,7 +18,8 @@ from toy_runs import wait_until
 
 from trainables.backbones.extractor import ExtractionSettings, SnippetExtractor, VideoFrames
 from trainables.data.extracted_files import read_features
-from trainables.entrypoints.extraction import Resources, VideoResult, begin, extract_videos, find_videos, finished
+from trainables.data.video.files import find_videos
+from trainables.entrypoints.extraction import Resources, VideoResult, begin, extract_videos, finished
 from trainables.entrypoints.video_source import open_video
 
 #: Short real clips in four containers.

@@ -45,6 +45,14 @@ class ToyFullDetector(ToyDetector):
 
 
 @dataclass(frozen=True)
+class ToyFrameDetector(ToyDetector):
+    """The same, made for frames."""
+
+    key: ClassVar[str] = "toy_frames"
+    inputs: ClassVar[str] = "frames"
+
+
+@dataclass(frozen=True)
 class ToyTask:
     """A task that reads boundaries."""
 
@@ -57,11 +65,20 @@ class ToyTask:
 
 
 @dataclass(frozen=True)
+class ToyRefine(ToyTask):
+    """A task that builds upon the other."""
+
+    key: ClassVar[str] = "toy_refine"
+    beside: ClassVar[tuple[str, ...]] = ("toy_mac",)
+
+
+@dataclass(frozen=True)
 class ToyData:
     """No data at all; ``missing`` makes preparing fail."""
 
     key: ClassVar[str] = "toy"
     supervision: ClassVar[str] = "segments"
+    inputs: ClassVar[str] = "feats"
 
     missing: bool = False
     version: int = 1
@@ -72,6 +89,14 @@ class ToyData:
 
     def digest(self, data_root: Path) -> str:
         return f"toy-{self.version}-{os.environ.get('TOY_DATA_DIGEST', 'a')}"
+
+
+@dataclass(frozen=True)
+class ToyVideoData(ToyData):
+    """Frames instead of features."""
+
+    key: ClassVar[str] = "toy_videos"
+    inputs: ClassVar[str] = "frames"
 
 
 @dataclass(frozen=True)
@@ -96,7 +121,10 @@ class ToyProtocol:
 
 
 class ToyTrial:
-    """The trainable; leaves a line in ``$TOY_LOG`` for every epoch it trains and every time it scores ``test``."""
+    """The trainable; leaves a line in ``$TOY_LOG`` for every epoch it trains and every time it scores ``test``.
+
+    While the file ``$TOY_HOLD`` is there, no epoch begins.
+    """
 
     def __init__(self, *, detector: Any, tasks: Mapping[str, Any], protocol: Any, seed: int, **place: Any) -> None:
         self._config, self._protocol, self._seed = detector, protocol, seed
@@ -127,6 +155,8 @@ class ToyTrial:
                 stream.write(line + "\n")
 
     def train_epoch(self) -> Mapping[str, float]:
+        while "TOY_HOLD" in os.environ and Path(os.environ["TOY_HOLD"]).exists():
+            time.sleep(0.05)
         if self._config.sleep_s:
             time.sleep(self._config.sleep_s)
         if self._config.fail == "raise":

@@ -13,6 +13,12 @@ from trainables.data.shots import shot_clips
 
 Positions = npt.NDArray[np.float64]
 
+#: Samples that are turned at once: with 2,048 channels they stay in the cache between reading and writing.
+_TURNED = 64
+
+#: Floats of a cache line.
+_LINE = 16
+
 
 @dataclass(frozen=True)
 class Sampled:
@@ -68,10 +74,17 @@ def native(num_snippets: int) -> Sampled:
     return Sampled(np.arange(num_snippets, dtype=np.float64), 0.0, 1.0)
 
 
-def windows(num_snippets: int, length: int, stride: int) -> list[Sampled]:
-    """Sliding windows: offsets 0, stride, ... and the last possible one; a single short one for a short video."""
+def windows(num_snippets: int, length: int, stride: int, *, both_ways: bool = False) -> list[Sampled]:
+    """Sliding windows: offsets 0, stride, ... and the last possible one; a single short one for a short video.
+
+    Args:
+        num_snippets: L.
+        length: T.
+        stride: from one window to the next.
+        both_ways: also those at last, last - stride, ... where last is the last possible offset.
+    """
     last = max(num_snippets - length, 0)
-    offsets = sorted({*range(0, last + 1, stride), last})
+    offsets = sorted({*range(0, last + 1, stride), last, *(range(last, -1, -stride) if both_ways else ())})
     return [_run(offset, min(offset + length, num_snippets)) for offset in offsets]
 
 
@@ -104,6 +117,8 @@ def check_sampling(sampling: Sampling) -> None:
     for name in ("keep_ratio", "min_inside", "shot_threshold"):
         if not 0 <= getattr(sampling, name) <= 1:
             raise ValueError(f"sampling.{name}: {getattr(sampling, name)} must be from 0 to 1")
+    if not 0 <= sampling.min_target < float("inf"):
+        raise ValueError(f"sampling.min_target: {sampling.min_target} must be 0 or more samples")
 
 
 def sample_video(
@@ -117,15 +132,23 @@ def sample_video(
         training: whether ``sampling.train`` or ``sampling.test`` holds.
         generator: for "sparse".
     """
-    num_snippets = len(features)
+    kind = sampling.train if training else sampling.test
+    if kind == "shot":
+        return shots(features, sampling.length, sampling.shot_threshold)
+    return sample_positions(len(features), sampling, training=training, generator=generator)
+
+
+def sample_positions(
+    num_snippets: int, sampling: Sampling, *, training: bool, generator: np.random.Generator
+) -> list[Sampled]:
+    """As :func:`sample_video`, of a video whose snippets need not be looked at: any kind but "shot"."""
     kind = sampling.train if training else sampling.test
     if kind == "native":
         return [native(num_snippets)]
     if kind == "window":
         assert sampling.window_stride is not None, "checked before"
-        return windows(num_snippets, sampling.length, sampling.window_stride[0 if training else 1])
-    if kind == "shot":
-        return shots(features, sampling.length, sampling.shot_threshold)
+        stride = sampling.window_stride[0 if training else 1]
+        return windows(num_snippets, sampling.length, stride, both_ways=training and sampling.both_ways)
     if kind == "sparse":
         return [sparse(num_snippets, sampling.length, generator)]
     if kind == "uniform":
@@ -133,20 +156,29 @@ def sample_video(
     return [rescale(num_snippets, sampling.length)]
 
 
-def take(features: npt.NDArray[np.float32], sampled: Sampled) -> npt.NDArray[np.float32]:
+def write(out: npt.NDArray[np.float32], features: Features, sampled: Sampled) -> None:
     """Features at the positions of an input, interpolated between two snippets where a position is not whole.
 
     Args:
+        out: (C, n) to fill, channels first.
         features: (L, C).
         sampled: n positions in [0, L - 1].
-
-    Returns:
-        (n, C), a view where the positions are neighbours.
     """
     low = np.floor(sampled.positions).astype(np.int64)
     share = (sampled.positions - low).astype(np.float32)[:, None]
-    if not share.any():
-        return features[low[0] : low[-1] + 1] if (np.diff(low) == 1).all() else features[low]
-    high = np.minimum(low + 1, len(features) - 1)
-    mixed: npt.NDArray[np.float32] = features[low] * (1 - share) + features[high] * share
-    return mixed
+    between = bool(share.any())
+    neighbours = not between and bool((np.diff(low) == 1).all())
+    num_channels = features.shape[1]
+    # rows a power of two apart, as channels mostly are, would push each other out of the cache while they are turned
+    rows = np.empty((_TURNED, num_channels + _LINE), np.float32)[:, :num_channels]
+    for first in range(0, len(low), _TURNED):
+        part = slice(first, first + _TURNED)
+        own = rows[: len(low[part])]
+        if neighbours:
+            own[:] = features[low[first] : low[first] + len(own)]
+        elif between:
+            high = np.minimum(low[part] + 1, len(features) - 1)
+            own[:] = features[low[part]] * (1 - share[part]) + features[high] * share[part]
+        else:
+            own[:] = features[low[part]]
+        out[:, part] = own.T

@@ -16,6 +16,7 @@ class StoreConfig(ABC):
 
     key: ClassVar[str]
     supervision: ClassVar[str] = "segments"
+    inputs: ClassVar[str] = "feats"
 
     permute_labels: bool
     overfit: bool

@@ -32,6 +32,7 @@ from trainables.entrypoints.workers import (
     same_buffers,
     same_weights,
 )
+from trainables.evaluation.frame_scores import truth_for
 from trainables.records import Batch, Outputs, RawOutput
 
 
@@ -79,7 +80,8 @@ class DetectionTrial:
         self._modules = nn.ModuleDict({"detector": host, **{f"task_{n}": t for n, t in self._tasks.items()}})
         same_weights(self._modules, world_size)
         self._task_weights = {name: w for config in tasks.values() for name, w in config.loss_weights().items()}
-        self._phases: tuple[Phase, ...] = tuple(p for p in detector.phases() if p.epochs > 0)
+        phases: tuple[Phase, ...] = tuple(p for p in detector.phases() if p.epochs > 0)
+        self._phases = _without_replaced(phases, self._tasks)
         self._optimizer: torch.optim.Optimizer | None = None
         self._optimizer_phase = ""
         self._raw: dict[str, list[RawOutput]] = {}
@@ -253,7 +255,8 @@ class DetectionTrial:
 
     def score_select(self, detector: Any, protocol: Any) -> Mapping[str, float]:
         """Metrics on ``select``."""
-        matches = protocol.match(self.detections("select", detector), self._data.ground_truth("select"))
+        truth = truth_for(protocol, self._data.ground_truth("select"), self._data.durations_s())
+        matches = protocol.match(self.detections("select", detector), truth)
         scores: Mapping[str, float] = protocol.score(matches)
         return scores
 
@@ -268,7 +271,7 @@ class DetectionTrial:
         for suffix, detector in variants.items():
             found = self.detections("test", detector)
             truth = self._data.ground_truth("test")
-            matches = self._protocol.match(found, truth)
+            matches = self._protocol.match(found, truth_for(self._protocol, truth, self._data.durations_s()))
             metrics |= {f"test{suffix}/{name}": value for name, value in self._protocol.score(matches).items()}
             if self._rank == 0:
                 write_split_artifacts(
@@ -302,10 +305,31 @@ def _build_tasks(
         return {}
     feat_channels = _feat_channels(model, detector, data, device)
     num_classes = len(data.class_names)
-    return {
+    tasks: dict[str, TaskBase] = {
         name: config.build(host=model, feat_channels=feat_channels, num_classes=num_classes).to(device)
         for name, config in sorted(configs.items())
     }
+    for name, task in tasks.items():
+        task.meet({other: tasks[other] for other in getattr(configs[name], "beside", ())})
+    return tasks
+
+
+def _without_replaced(phases: tuple[Phase, ...], tasks: Mapping[str, TaskBase]) -> tuple[Phase, ...]:
+    """The recipe with weight 0 for every loss that a task takes the place of.
+
+    Raises:
+        ValueError: no phase has a loss of that name.
+    """
+    known = {loss for phase in phases for loss in phase.loss_weights}
+    for name, task in tasks.items():
+        for loss in task.replaces():
+            if loss not in known:
+                raise ValueError(f"task '{name}' replaces '{loss}', which is no loss of the detector: {sorted(known)}")
+    gone = {loss for task in tasks.values() for loss in task.replaces()}
+    return tuple(
+        dataclasses.replace(p, loss_weights={k: 0.0 if k in gone else w for k, w in p.loss_weights.items()})
+        for p in phases
+    )
 
 
 def _feat_channels(model: Any, detector: Any, data: Any, device: torch.device) -> int:

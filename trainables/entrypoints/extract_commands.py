@@ -49,7 +49,8 @@ def extract(
     option or a file is wrong.
     """
     from trainables.backbones.extractor import ExtractionSettings
-    from trainables.entrypoints.extraction import Resources, begin, find_videos, quarantine_of
+    from trainables.data.video.files import find_videos
+    from trainables.entrypoints.extraction import Resources, begin, quarantine_of
 
     try:
         settings = ExtractionSettings(

@@ -23,9 +23,6 @@ from trainables.data.extracted_files import SUFFIX, VideoFeatures, read_facts, w
 
 VideoOpener = Callable[[Path], VideoFrames]
 
-#: Endings of files that are taken for videos.
-VIDEO_SUFFIXES = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
-
 #: How often a video is tried whose worker process dies.
 _ATTEMPTS = 2
 
@@ -63,33 +60,6 @@ class VideoResult:
     video_id: str
     reason: str
     num_snippets: int
-
-
-def find_videos(folder: Path) -> tuple[dict[str, Path], int]:
-    """Videos of a folder and its subfolders.
-
-    Args:
-        folder: the name of a file without ending is the video's id.
-
-    Returns:
-        Video id -> path, sorted by id; and the number of files that are no videos.
-
-    Raises:
-        FileNotFoundError: no such folder.
-        ValueError: no video in it, or two of one id.
-    """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder of videos")
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    videos: dict[str, Path] = {}
-    for path in files:
-        if path.suffix.lower() in VIDEO_SUFFIXES:
-            if path.stem in videos:
-                raise ValueError(f"{folder}: {videos[path.stem]} and {path} have the same id '{path.stem}'")
-            videos[path.stem] = path
-    if not videos:
-        raise ValueError(f"{folder}: holds no video; their files end in {', '.join(VIDEO_SUFFIXES)}")
-    return dict(sorted(videos.items())), len(files) - len(videos)
 
 
 def features_folder(out: Path) -> Path:

@@ -24,7 +24,7 @@ def make_optimizer(modules: nn.ModuleDict, phase: Phase) -> torch.optim.Optimize
     for prefix in (*phase.frozen, *phase.lr_multipliers):
         if not any(name.startswith(prefix) for name in names):
             raise ValueError(f"phase '{phase.name}': no parameter begins with '{prefix}'")
-    groups: dict[float, list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in modules.named_parameters():
         own = name.removeprefix("detector.")
         in_detector = name != own
@@ -32,8 +32,14 @@ def make_optimizer(modules: nn.ModuleDict, phase: Phase) -> torch.optim.Optimize
         parameter.requires_grad_(not frozen)
         parameter.grad = None
         if not frozen:
-            groups.setdefault(_multiplier(own, phase) if in_detector else 1.0, []).append(parameter)
-    parameters = [{"params": group, "lr": phase.lr * factor, "factor": factor} for factor, group in groups.items()]
+            factor, decay = _multiplier(own, phase) if in_detector else 1.0, phase.weight_decay
+            if name.endswith("bias"):
+                factor, decay = factor * phase.bias_lr_multiplier, decay if phase.decay_biases else 0.0
+            groups.setdefault((factor, decay), []).append(parameter)
+    parameters = [
+        {"params": group, "lr": phase.lr * factor, "factor": factor, "weight_decay": decay}
+        for (factor, decay), group in groups.items()
+    ]
     options: dict[str, Any] = {"lr": phase.lr, "weight_decay": phase.weight_decay}
     if phase.optimizer == "sgd":
         return torch.optim.SGD(parameters, momentum=phase.momentum, **options)

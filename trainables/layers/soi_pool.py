@@ -5,8 +5,12 @@ Letters: B inputs, C channels, T cells of the map, M segments, P_t x P_h x P_w b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 
@@ -32,8 +36,8 @@ def soi_pool(feats: Tensor, segments: Tensor, *, samples_per_cell: int, bins: tu
 
     Source: R-C3D (Xu et al. 2017) 3.3. Bin i of n over m cells spans floor(i m / n) up to, not including,
     ceil((i + 1) m / n). A maximum over cells is read from maxima over runs of 1, 2, 4, ... cells: two of them cover
-    any run, so the cost does not depend on how long a segment is. Where several cells of a bin share the maximum, the
-    gradient may be shared among them.
+    any run, so the cost does not depend on how long a segment is. Where several cells of a bin share the maximum, one
+    of them gets the gradient; it cannot be differentiated twice.
 
     Args:
         feats: (B, C, T, h, w).
@@ -50,7 +54,8 @@ def soi_pool(feats: Tensor, segments: Tensor, *, samples_per_cell: int, bins: tu
     plane = F.adaptive_max_pool2d(feats.transpose(1, 2).flatten(0, 1), (bins_h, bins_w))
     rows = plane.reshape(num_inputs, num_cells, channels * bins_h * bins_w)
     low, high = _bin_cells(first, last, bins_t)
-    pooled = _run_maxima(rows, segments[:, 0].long()[:, None].expand_as(low), low, high)
+    owner = segments[:, 0].long()[:, None].expand_as(low)
+    pooled: Tensor = _RunMaxima.apply(rows, owner, low, high)  # type: ignore[no-untyped-call]
     return pooled.reshape(-1, bins_t, channels, bins_h, bins_w).transpose(1, 2)
 
 
@@ -63,17 +68,54 @@ def _bin_cells(first: Tensor, last: Tensor, bins: int) -> tuple[Tensor, Tensor]:
     return first[:, None] + low, first[:, None] + high
 
 
-def _run_maxima(rows: Tensor, owner: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """Maxima over [low, high) of (B, T, D) rows: (M P_t, D)."""
-    longest = int((high - low).max()) if low.numel() else 1
-    levels = [rows]
-    while 2 ** len(levels) <= longest:
-        run = 2 ** (len(levels) - 1)
-        levels.append(torch.maximum(levels[-1][:, :-run], levels[-1][:, run:]))
-    widths = torch.tensor([level.shape[1] for level in levels], device=rows.device)
-    bases = torch.tensor([0, *(level.shape[0] * level.shape[1] for level in levels)], device=rows.device).cumsum(0)
-    table = torch.cat([level.flatten(0, 1) for level in levels])
+class _RunMaxima(torch.autograd.Function):
+    """Maxima over [low, high) of (B, T, D) rows: (M P_t, D).
+
+    The backward pass adds every gradient to the cell it came from. Differentiating the maxima one by one instead takes
+    several passes over all of them.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, owner: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        num_inputs, num_cells, _ = rows.shape
+        levels = [rows]
+        cells = [
+            torch.arange(num_inputs * num_cells, dtype=torch.int32, device=rows.device)
+            .view(num_inputs, num_cells, 1)
+            .expand_as(rows)
+        ]
+        longest = int((high - low).max()) if low.numel() else 1
+        needs_cells = ctx.needs_input_grad[0]
+        while 2 ** len(levels) <= longest:
+            run = 2 ** (len(levels) - 1)
+            before, after = levels[-1][:, :-run], levels[-1][:, run:]
+            levels.append(torch.maximum(before, after))
+            if needs_cells:
+                cells.append(torch.where(before >= after, cells[-1][:, :-run], cells[-1][:, run:]))
+        left, right = _places(levels, owner, low, high)
+        table = torch.cat([level.flatten(0, 1) for level in levels])
+        before, after = table.index_select(0, left), table.index_select(0, right)
+        if needs_cells:
+            origins = torch.cat([level.flatten(0, 1) for level in cells])
+            first, second = origins.index_select(0, left), origins.index_select(0, right)
+            ctx.save_for_backward(torch.where(before >= after, first, second))
+            ctx.shape = rows.shape
+        return torch.maximum(before, after)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        (origin,) = ctx.saved_tensors
+        num_inputs, num_cells, width = ctx.shape
+        total = gradient.new_zeros(num_inputs * num_cells, width).scatter_add_(0, origin.long(), gradient)
+        return total.view(ctx.shape), None, None, None
+
+
+def _places(levels: Sequence[Tensor], owner: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """Two rows, in the table of all levels, whose runs cover [low, high)."""
+    device = low.device
+    widths = torch.tensor([level.shape[1] for level in levels], device=device)
+    bases = torch.tensor([0, *(level.shape[0] * level.shape[1] for level in levels)], device=device).cumsum(0)
     level = sum(((high - low) >= 2**k).long() for k in range(1, len(levels))) + torch.zeros_like(low)
     start = bases[level] + owner * widths[level]
-    left, right = start + low, start + high - 2**level
-    return torch.maximum(table.index_select(0, left.flatten()), table.index_select(0, right.flatten()))
+    return (start + low).flatten(), (start + high - 2**level).flatten()

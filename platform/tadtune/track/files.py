@@ -10,7 +10,10 @@ from typing import Any
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a file in one step; a reader sees the old or the new content, never a part."""
+    """Replace a file in one step; a reader sees the old or the new content, never a part.
+
+    Only its owner may read it, as is so for every temporary file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

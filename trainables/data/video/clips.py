@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 from trainables.data.video.decoders import Frames
+from trainables.data.video.files import VIDEO_SUFFIXES
 from trainables.data.video.geometry import cover
 from trainables.data.video.info import DecoderUse
 from trainables.data.video.reader import VideoReader
-
-_SUFFIXES = {".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm"}
 
 
 @dataclass(frozen=True)
@@ -51,9 +49,9 @@ def find_clips(folder: Path, reader: VideoReader, *, fps: Fraction, max_frames: 
         VideoError: one cannot be read.
         ValueError: there is no clip.
     """
-    files = sorted(path for path in folder.glob("*/*") if path.suffix.lower() in _SUFFIXES)
+    files = sorted(path for path in folder.glob("*/*") if path.suffix.lower() in VIDEO_SUFFIXES)
     if not files:
-        raise ValueError(f"{folder}: holds no video as <class>/<file>, with one of {', '.join(sorted(_SUFFIXES))}")
+        raise ValueError(f"{folder}: holds no video as <class>/<file>, with one of {', '.join(VIDEO_SUFFIXES)}")
     return [
         VideoClip(
             name=path.relative_to(folder).as_posix(),
@@ -87,9 +85,3 @@ class ClipReader:
         result = self._reader.read(clip.file, info.resampled(clip.fps)[: clip.num_frames], transform)
         self.decoders[clip.name] = result.decoders
         return result.frames
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a file's contents."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -24,11 +24,12 @@ Frames = npt.NDArray[np.uint8]
 class FrameSource(Protocol):
     """An open video."""
 
-    def read(self, frames: IntArray, out: Frames) -> None:
+    def read(self, frames: IntArray, layout: FrameLayout, out: Frames) -> None:
         """Decode some frames.
 
         Args:
             frames: (T,) strictly rising frame numbers.
+            layout: of the size that the video was opened at, with any crop.
             out: (T, H, W, 3) is written to.
 
         Raises:
@@ -51,8 +52,8 @@ class Decoder(Protocol):
         """Why this file is not for this decoder; None if it is."""
         ...
 
-    def open(self, path: str, index: VideoIndex, layout: FrameLayout, threads: int) -> FrameSource:
-        """Open a file that was not refused.
+    def open(self, path: str, index: VideoIndex, size: tuple[int, int], threads: int) -> FrameSource:
+        """Open a file that was not refused, for frames scaled to one size (height, width).
 
         Raises:
             DecodeError: it cannot be opened, or the decoder sees other frames than the index.

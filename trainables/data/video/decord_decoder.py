@@ -55,15 +55,13 @@ class Decord:
             return "a keyframe depends on frames before it"
         return None
 
-    def open(self, path: str, index: VideoIndex, layout: FrameLayout, threads: int) -> FrameSource:
+    def open(self, path: str, index: VideoIndex, size: tuple[int, int], threads: int) -> FrameSource:
         """Open and compare decord's frame count, times and keyframes with the index."""
         import decord
 
         quiet = os.fstat(2).st_size
         try:
-            reader = decord.VideoReader(
-                path, width=layout.width, height=layout.height, num_threads=threads, fault_tol=_FAULT_TOL
-            )
+            reader = decord.VideoReader(path, width=size[1], height=size[0], num_threads=threads, fault_tol=_FAULT_TOL)
             times = reader.get_frame_timestamp(np.arange(len(reader)))[:, 0]
             keys = reader.get_key_indices()
         except (RuntimeError, decord.DECORDError, AssertionError) as error:
@@ -74,18 +72,17 @@ class Decord:
             raise DecodeError("sees other frames or keyframes than FFmpeg")
         if not np.allclose(times, starts_s, rtol=_TIME_TOL, atol=index.packets.tick_s):
             raise DecodeError("sees other times than FFmpeg")
-        return _DecordSource(reader, layout, quiet)
+        return _DecordSource(reader, quiet)
 
 
 class _DecordSource:
-    def __init__(self, reader: Any, layout: FrameLayout, quiet: int) -> None:
+    def __init__(self, reader: Any, quiet: int) -> None:
         self._reader: Any = reader
-        self._layout = layout
         self._quiet = quiet
 
-    def read(self, frames: IntArray, out: Frames) -> None:
+    def read(self, frames: IntArray, layout: FrameLayout, out: Frames) -> None:
         """As many frames in one call as fit into memory before they are cropped."""
-        at = self._layout
+        at = layout
         size = max(1, _BATCH_BYTES // (at.height * at.width * 3))
         for row in range(0, len(frames), size):
             view = self._batch(frames[row : row + size])

@@ -9,16 +9,19 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from trainables.data.video.errors import DecodeError
+
 Bytes = npt.NDArray[np.uint8]
+T = TypeVar("T")
 
 #: Largest answer. The memory for it is there when it is first used, and then stays: new pages are slow.
 SLOT_BYTES = 64 << 20
@@ -50,30 +53,44 @@ class WorkerLostError(Exception):
 
 
 @dataclass(eq=False)
-class Ticket:
-    """A request under way; its answer is here once it has come."""
+class Ticket(Generic[T]):
+    """A request under way; its answer is here once it has come.
+
+    Attributes:
+        process: that answers.
+        request: see :mod:`trainables.data.video.worker`.
+        take: makes of the bytes of the answer, in shared memory that is used again, what the caller may keep.
+        offset: of those bytes.
+        reply: the answer.
+        data: what ``take`` made.
+        lost: why there will be no answer.
+    """
 
     process: DecodingProcess
     request: dict[str, Any]
+    take: Callable[[Bytes], T]
     offset: int
     reply: dict[str, Any] | None = None
-    data: Bytes | None = None
+    data: T | None = None
     lost: WorkerLostError | None = None
 
-    def result(self) -> tuple[dict[str, Any], Bytes]:
+    def result(self) -> tuple[dict[str, Any], T]:
         """Wait for the answer.
 
         Returns:
-            The reply and its bytes, which the caller owns.
+            The reply, and what was taken of its bytes.
 
         Raises:
-            WorkerLostError: there will be none.
+            DecodeError: no decoder can do what was asked.
+            WorkerLostError: there will be no answer.
         """
         self.process.wait_for(self)
         if self.lost is not None:
             raise self.lost
-        assert self.reply is not None
-        assert self.data is not None, "a ticket that is done has both or is lost"
+        assert self.reply is not None, "a ticket that is done has a reply or is lost"
+        if "error" in self.reply:
+            raise DecodeError(self.reply["error"])
+        assert self.data is not None, "taken when the reply came"
         return self.reply, self.data
 
 
@@ -100,7 +117,7 @@ class DecodingProcess:
         self._memory = np.frombuffer(mmap.mmap(memory_fd, NUM_SLOTS * SLOT_BYTES), np.uint8)
         os.close(memory_fd)
         self._connection = Connection(ours.detach())
-        self._waiting: deque[Ticket] = deque()
+        self._waiting: deque[Ticket[Any]] = deque()
         self._sent = 0
         self._started = False
         self._owner = os.getpid()
@@ -117,15 +134,16 @@ class DecodingProcess:
         """It takes no more requests."""
         return self._connection.closed
 
-    def submit(self, request: dict[str, Any]) -> Ticket:
+    def submit(self, request: dict[str, Any], take: Callable[[Bytes], T]) -> Ticket[T]:
         """Hand a request over; if all slots are taken, the oldest answer is awaited first.
 
         Args:
             request: see :mod:`trainables.data.video.worker`; ``timeout_s`` is counted from the answer before it.
+            take: copies what is wanted out of the bytes of the answer.
         """
         while len(self._waiting) == NUM_SLOTS:
             self._receive()
-        ticket = Ticket(self, request, self._sent % NUM_SLOTS * SLOT_BYTES)
+        ticket = Ticket(self, request, take, self._sent % NUM_SLOTS * SLOT_BYTES)
         try:
             self._connection.send_bytes(json.dumps(request | {"offset": ticket.offset}).encode())
         except OSError:
@@ -137,7 +155,7 @@ class DecodingProcess:
         self._waiting.append(ticket)
         return ticket
 
-    def wait_for(self, ticket: Ticket) -> None:
+    def wait_for(self, ticket: Ticket[Any]) -> None:
         """Receive answers until this one has come, or the process is lost; the others go to their own tickets."""
         if os.getpid() != self._owner:
             ticket.lost = WorkerLostError("it belongs to the parent of this process", blamed=False)
@@ -160,7 +178,7 @@ class DecodingProcess:
         os.close(self._complaints)
 
     def _receive(self) -> None:
-        """The oldest answer, copied out of the shared memory."""
+        """The oldest answer; what is wanted of it is copied out of the shared memory."""
         ticket = self._waiting[0]
         try:
             allowed_s = ticket.request["timeout_s"]
@@ -174,7 +192,8 @@ class DecodingProcess:
         self._waiting.popleft()
         self._started = True
         self.opened, self.resident_bytes = reply["opened"], reply["resident"]
-        ticket.data = self._memory[ticket.offset : ticket.offset + reply["bytes"]].copy()
+        if "error" not in reply:
+            ticket.data = ticket.take(self._memory[ticket.offset : ticket.offset + reply["bytes"]])
         ticket.reply = reply
 
     def _lose(self, reason: str) -> None:

@@ -27,21 +27,20 @@ class PyAv:
         """Nothing."""
         return None
 
-    def open(self, path: str, index: VideoIndex, layout: FrameLayout, threads: int) -> FrameSource:
+    def open(self, path: str, index: VideoIndex, size: tuple[int, int], threads: int) -> FrameSource:
         """Open at the first frame."""
-        return _PyAvSource(path, index, layout, threads)
+        return _PyAvSource(path, index, threads)
 
 
 class _PyAvSource:
-    def __init__(self, path: str, index: VideoIndex, layout: FrameLayout, threads: int) -> None:
+    def __init__(self, path: str, index: VideoIndex, threads: int) -> None:
         self._path = path
         self._index = index
-        self._layout = layout
         self._threads = threads
         self._seeks = set(index.seek_frames.tolist())
         self._start(0)
 
-    def read(self, frames: IntArray, out: Frames) -> None:
+    def read(self, frames: IntArray, layout: FrameLayout, out: Frames) -> None:
         """Decode on to the frames, from the nearest frame where that may start if they lie before or far ahead."""
         for row, wanted in enumerate(frames.tolist()):
             self._go_near(wanted)
@@ -49,7 +48,7 @@ class _PyAvSource:
                 picture = self._advance()
             if self._damaged_at is not None:
                 raise DecodeError(f"frame {wanted} is damaged or builds on damaged frame {self._damaged_at}")
-            out[row] = self._to_rgb(picture)
+            out[row] = self._to_rgb(picture, layout)
 
     def close(self) -> None:
         """Close the file."""
@@ -109,8 +108,8 @@ class _PyAvSource:
         self._next += 1
         return picture
 
-    def _to_rgb(self, picture: av.VideoFrame) -> Frames:
-        at, turned = self._layout, self._index.packets.rotation
+    def _to_rgb(self, picture: av.VideoFrame, at: FrameLayout) -> Frames:
+        turned = self._index.packets.rotation
         height, width = (at.width, at.height) if turned % 180 else (at.height, at.width)
         plane = picture.reformat(width=width, height=height, format="rgb24").to_ndarray()
         upright = np.rot90(plane, turned // 90)

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from trainables.data.video.decoders import DEFAULT_DECODERS, Frames, decoder_versions
-from trainables.data.video.errors import REENCODE, VideoError
+from trainables.data.video.errors import REENCODE, DecodeError, VideoError
 from trainables.data.video.geometry import FrameLayout, FrameTransform, frame_layout
 from trainables.data.video.info import DecoderUse, VideoInfo
+from trainables.data.video.merging import Part, WantedClip, merged, rounds, split
 from trainables.data.video.process import NUM_SLOTS, SLOT_BYTES, DecodingProcess, Ticket, WorkerLostError
 from trainables.data.video.quarantine import Quarantine
 from trainables.data.video.sampling import IntArray, sliding_windows
@@ -30,10 +30,9 @@ from trainables.data.video.sampling import IntArray, sliding_windows
 #: Frames of a series that one request asks for, in bytes of the answer: the next are there when these have been used.
 _SERIES_BYTES = 4 << 20
 
-#: Frame numbers in a request: all requests under way must fit into the socket, or a process that hangs would block us.
-_REQUEST_FRAMES = 4096
-
 _MAX_INFOS = 1024
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -85,12 +84,20 @@ class _Video(NamedTuple):
     stamp: tuple[int, int]
 
 
-class _Job(NamedTuple):
-    """What one request to the process asks for; the frame numbers rise strictly."""
+class _Job(NamedTuple, Generic[T]):
+    """What one request to the process asks for.
+
+    Attributes:
+        video: the file.
+        frames: (T,) numbers that rise strictly.
+        layout: scaling and cropping.
+        take: copies what is wanted out of the (T, H, W, 3) answer.
+    """
 
     video: _Video
     frames: IntArray
     layout: FrameLayout
+    take: Callable[[Frames], T]
 
 
 class VideoReader:
@@ -184,36 +191,48 @@ class VideoReader:
     def read_many(self, requests: Iterable[Request]) -> Iterator[Clip]:
         """Clips of any videos; the next ones are decoded while the caller works on one.
 
+        Clips of a video that are asked for within a round (1, 2, 4, ... ``MOST_AHEAD`` requests of 64 MiB at most) are
+        decoded together in the order of their frames, so that no frame of it is decoded twice for them.
+
         Args:
-            requests: taken up to two ahead, so an error may come that much before its turn.
+            requests: taken up to three rounds ahead.
 
         Yields:
             A clip for each request, in order.
 
         Raises:
-            VideoError: see :meth:`read`; the series ends there.
-            ValueError: likewise.
+            VideoError: see :meth:`read`; the series ends there. Damage in a frame may be met as much ahead.
+            ValueError: see :meth:`read`; the series ends there.
         """
-        plans: deque[tuple[IntArray, IntArray, int]] = deque()
+        refused: list[ValueError] = []
 
-        def jobs() -> Iterator[_Job]:
+        def wanted() -> Iterator[WantedClip[_Video]]:
             for request in requests:
-                video, info = self._open(request.path)
-                numbers = _check_frames(request.frames, info)
-                layout = _layout(info, request.transform)
-                wanted, place = np.unique(numbers, return_inverse=True)
-                parts = _split(wanted, layout, SLOT_BYTES)
-                plans.append((numbers, place, len(parts)))
-                yield from (_Job(video, part, layout) for part in parts)
+                try:
+                    video, info = self._open(request.path)
+                    yield WantedClip(video, _check_frames(request.frames, info), _layout(info, request.transform))
+                except ValueError as error:  # raised when its turn comes
+                    refused.append(error)
+                    return
 
-        answers = self._decode(jobs())
-        for first, use in answers:
-            numbers, place, count = plans.popleft()
-            more = list(islice(answers, count - 1))
-            frames = np.concatenate([first, *(part for part, _ in more)]) if more else first
-            if len(frames) != len(numbers) or bool((place != np.arange(len(place))).any()):
-                frames = frames[place]
-            yield Clip(frames, numbers, tuple(dict.fromkeys((use, *(use for _, use in more)))))
+        clips: deque[WantedClip[_Video]] = deque()
+        parts: deque[Part[_Video]] = deque()
+
+        def jobs() -> Iterator[_Job[list[Frames]]]:
+            for group in rounds(wanted(), SLOT_BYTES):
+                clips.extend(group)
+                for part in merged(group, SLOT_BYTES):
+                    parts.append(part)
+                    yield _Job(part.video, part.frames, part.layout, part.copies)
+
+        for copies, use in self._decode(jobs()):
+            for piece, frames in zip(parts.popleft().pieces, copies, strict=True):
+                piece.clip.add(frames, piece.positions, use)
+            while clips and (done := clips[0].frames) is not None:
+                clip = clips.popleft()
+                yield Clip(done, clip.numbers, tuple(clip.decoders))
+        if refused:
+            raise refused[0]
 
     def read_span(
         self,
@@ -261,8 +280,8 @@ class VideoReader:
         wanted, place = np.unique(numbers, return_inverse=True)
         rows = place.reshape(numbers.shape)
         apart = stride_frames >= window_frames
-        parts = _split(wanted, layout, _SERIES_BYTES, multiple_of=window_frames if apart else 1)
-        answers = self._decode(_Job(video, part, layout) for part in parts)
+        parts = split(wanted, layout, _SERIES_BYTES, multiple_of=window_frames if apart else 1)
+        answers = self._decode(_Job(video, part, layout, np.copy) for part in parts)
         held: deque[tuple[int, Frames]] = deque()
         uses: tuple[DecoderUse, ...] = ()
         come = 0
@@ -305,18 +324,18 @@ class VideoReader:
     def _index(self, video: _Video) -> VideoInfo:
         while True:
             try:
-                reply, memory = self._running().submit(self._request(video, op="index")).result()
+                reply, memory = self._running().submit(self._request(video, op="index"), np.copy).result()
             except WorkerLostError as error:
                 if error.blamed:
                     raise self._failure(video, str(error)) from error
                 continue
-            if "error" in reply:
-                raise self._failure(video, reply["error"])
+            except DecodeError as error:
+                raise self._failure(video, str(error)) from error
             return _info(video.path, reply, memory)
 
-    def _decode(self, jobs: Iterable[_Job]) -> Iterator[tuple[Frames, DecoderUse]]:
-        """Frames of each job, which the caller owns; as many jobs are handed over ahead as there is room for."""
-        pending: deque[tuple[_Job, Ticket]] = deque()
+    def _decode(self, jobs: Iterable[_Job[T]]) -> Iterator[tuple[T, DecoderUse]]:
+        """What each job took of its answer; as many jobs are handed over ahead as there is room for."""
+        pending: deque[tuple[_Job[T], Ticket[T]]] = deque()
         for job in jobs:
             pending.append((job, self._submit(job)))
             if len(pending) == NUM_SLOTS:
@@ -324,7 +343,7 @@ class VideoReader:
         while pending:
             yield self._take(*pending.popleft())
 
-    def _submit(self, job: _Job) -> Ticket:
+    def _submit(self, job: _Job[T]) -> Ticket[T]:
         skip, why = self._failed.get(job.video, (0, None))
         request = self._request(
             job.video,
@@ -335,21 +354,21 @@ class VideoReader:
             why=why,
             threads=self._threads,
         )
-        return self._running().submit(request)
+        shape = (len(job.frames), job.layout.out_height, job.layout.out_width, 3)
+        return self._running().submit(request, lambda memory: job.take(memory.reshape(shape)))
 
-    def _take(self, job: _Job, ticket: Ticket) -> tuple[Frames, DecoderUse]:
+    def _take(self, job: _Job[T], ticket: Ticket[T]) -> tuple[T, DecoderUse]:
         while True:
             try:
-                reply, memory = ticket.result()
+                reply, taken = ticket.result()
             except WorkerLostError as error:
                 if error.blamed:
                     self._pass_on(job.video, ticket.request["skip"], str(error))
                 ticket = self._submit(job)
                 continue
-            if "error" in reply:
-                raise self._failure(job.video, reply["error"])
-            frames = memory.reshape(len(job.frames), job.layout.out_height, job.layout.out_width, 3)
-            return frames, DecoderUse(reply["decoder"], reply["version"], reply["why"])
+            except DecodeError as error:
+                raise self._failure(job.video, str(error)) from error
+            return taken, DecoderUse(reply["decoder"], reply["version"], reply["why"])
 
     def _running(self) -> DecodingProcess:
         """The process; a new one where there is none, it is a forked parent's, or it has done or grown enough."""
@@ -404,13 +423,6 @@ def _layout(info: VideoInfo, transform: FrameTransform) -> FrameLayout:
     if layout.frame_bytes > SLOT_BYTES:
         raise ValueError(f"{info.file}: one frame of {layout} is larger than {SLOT_BYTES >> 20} MiB; scale it down")
     return layout
-
-
-def _split(frames: IntArray, layout: FrameLayout, num_bytes: int, multiple_of: int = 1) -> list[IntArray]:
-    """Parts of at most so many bytes of answer, whole windows where one fits, and one frame at least."""
-    most = min(max(1, num_bytes // layout.frame_bytes), _REQUEST_FRAMES)
-    size = most // multiple_of * multiple_of or most
-    return [frames[at : at + size] for at in range(0, len(frames), size)]
 
 
 def _gather(held: Iterable[tuple[int, Frames]], row: IntArray, apart: bool) -> Frames:

@@ -20,9 +20,10 @@ import numpy as np
 
 from trainables.data.schema import SPLITS, Segment
 from trainables.data.stitch_plan import PlannedVideo, Pool, StitchSettings, deal_clips, plan_videos
-from trainables.data.video.clips import ClipReader, VideoClip, file_digest, find_clips
+from trainables.data.video.clips import ClipReader, VideoClip, find_clips
 from trainables.data.video.decoders import Frames, decoder_versions
 from trainables.data.video.encode import encoder_name, write_mp4
+from trainables.data.video.files import file_digest
 from trainables.data.video.reader import VideoReader
 from trainables.data.video.sampling import as_rate
 from trainables.segments import snippets_to_seconds

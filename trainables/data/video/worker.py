@@ -102,7 +102,8 @@ class _Server:
         layout = FrameLayout(*request["layout"])
         num_bytes = len(frames) * layout.frame_bytes
         out = memory[:num_bytes].reshape(len(frames), layout.out_height, layout.out_width, 3)
-        key = (request["path"], *request["stamp"], layout, request["skip"])
+        size = (layout.height, layout.width)
+        key = (request["path"], *request["stamp"], size, request["skip"])
         if key != self._key:
             self._close()
             self._key, self._decoder, self._why = key, request["skip"], request["why"]
@@ -110,8 +111,8 @@ class _Server:
             decoder = self._decoders[self._decoder]
             try:
                 if self._source is None:
-                    self._source = self._open(decoder, request, layout)
-                self._source.read(frames, out)
+                    self._source = self._open(decoder, request, size)
+                self._source.read(frames, layout, out)
                 return {"bytes": num_bytes, "decoder": decoder.name, "version": decoder.version, "why": self._why}
             except DecodeError as error:
                 self._close()
@@ -121,13 +122,13 @@ class _Server:
                 self._why = f"{decoder.name}: {error}"[:_MAX_REASON]
                 self._decoder += 1
 
-    def _open(self, decoder: Decoder, request: dict[str, Any], layout: FrameLayout) -> FrameSource:
+    def _open(self, decoder: Decoder, request: dict[str, Any], size: tuple[int, int]) -> FrameSource:
         index = self._index(request)
         refusal = decoder.refuses(index)
         if refusal is not None:
             raise DecodeError(refusal)
         self.opened += 1
-        return decoder.open(request["path"], index, layout, request["threads"])
+        return decoder.open(request["path"], index, size, request["threads"])
 
     def _close(self) -> None:
         if self._source is not None:

@@ -96,12 +96,38 @@ def test_one_clear_line_for_each_mistake(toy_sweep: dict[str, Any], changes: dic
 def test_weak_supervision_may_not_read_boundaries(toy_sweep: dict[str, Any]) -> None:
     lines = _complaints(_changed(toy_sweep, detector="toy_full", dataset="toy_weak"))
     assert lines == ["combination: detector 'toy_full' needs segments, data set 'toy_weak' has video_labels."]
+    lines = _complaints(_changed(toy_sweep, dataset="toy_videos"))
+    assert lines == ["combination: detector 'toy' reads feats, data set 'toy_videos' holds frames."]
+    lines = _complaints(_changed(toy_sweep, detector="toy_frames"))
+    assert lines == ["combination: detector 'toy_frames' reads frames, data set 'toy' holds feats."]
+    parse_study(_changed(toy_sweep, detector="toy_frames", dataset="toy_videos"))
 
 
 def test_the_same_task_fits_a_detector_with_regions(toy_sweep: dict[str, Any]) -> None:
     study = parse_study(_changed(toy_sweep, detector="toy_full", tasks=["toy_mac"], space="auto"))
     assert study.sweep is not None
     assert "tasks.toy_mac.weight" in [p.path for p in study.sweep.space]
+
+
+def test_a_weakly_supervised_detector_is_refused_for_its_labels_too(toy_sweep: dict[str, Any]) -> None:
+    (line,) = _complaints(_changed(toy_sweep, tasks=["toy_mac"]))
+    assert "task 'toy_mac' reads segments, detector 'toy' is trained with video_labels only" in line
+
+
+def test_a_task_needs_those_it_builds_upon(toy_sweep: dict[str, Any]) -> None:
+    alone = _changed(toy_sweep, detector="toy_full", tasks=["toy_refine"])
+    assert _complaints(alone) == [
+        "combination: task 'toy_refine' builds upon 'toy_mac'; add 'toy_mac' to the tasks, or leave 'toy_refine' out."
+    ]
+    both = parse_study(_changed(alone, tasks=["toy_refine", "toy_mac"]))
+    assert both.parts.tasks == ("toy_mac", "toy_refine")
+
+
+def test_a_row_that_takes_away_what_another_task_builds_upon(toy_ablation: dict[str, Any]) -> None:
+    raw = _changed(toy_ablation, detector="toy_full", tasks=["toy_mac", "toy_refine"])
+    raw["rows"]["good"]["tasks"] = ["toy_refine"]
+    (line,) = _complaints(raw)
+    assert line.startswith("rows.good: task 'toy_refine' builds upon 'toy_mac'")
 
 
 def test_conditional_parameters(toy_sweep: dict[str, Any]) -> None:

@@ -15,10 +15,6 @@ import torch
 from trainables.aux_tasks.kt_mmd.config import Config as KtMmd
 from trainables.aux_tasks.mdc_cas.config import Config as MdcCas
 from trainables.config import Phase
-from trainables.data.dataset import FeatureDataset
-from trainables.data.schema import Segment
-from trainables.data.store import write_store
-from trainables.data.synthetic import make_videos
 from trainables.data.synthetic_config import Config as Synthetic
 from trainables.detectors.kt_mgfn.config import Base, Brm, Ccm, Config, Data, Ktm, Loss, Mdcm, Optim
 from trainables.entrypoints.detection import DetectionTrial, weighted_sum
@@ -166,28 +162,6 @@ def test_a_task_without_weight_leaves_the_host_alone(root: Path) -> None:
     assert [h["class"] for h in train(plain, 3)] == [h["class"] for h in train(beside, 3)]
 
 
-def test_scrambling_training_boundaries_changes_nothing(root: Path, tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-
-    def moved(segment: Segment) -> Segment:
-        start = float(rng.random() * 9)
-        return dataclasses.replace(segment, start_s=start, end_s=start + 1)
-
-    videos = [
-        dataclasses.replace(v, segments=tuple(moved(s) for s in v.segments)) if v.split == "train" else v
-        for v in make_videos(DATA)
-    ]
-    write_store(tmp_path / "scrambled", videos, trial(root)._data.class_names, {})
-
-    class Opener:
-        def open(self, data_root: Path) -> FeatureDataset:
-            return FeatureDataset(tmp_path / "scrambled")
-
-    a, b = trial(root), trial(root, dataset=Opener())
-    assert train(a, 5) == train(b, 5)
-    assert a.score_select(DETECTOR, PROTOCOL) == b.score_select(DETECTOR, PROTOCOL)
-
-
 def test_inference_values_need_no_new_forward_pass(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = trial(root)
     train(run, 3)
@@ -257,6 +231,31 @@ def test_learning_rates_of_parts_and_steps() -> None:
     assert np.allclose(rates, [[1e-3, 1e-2], [1e-4, 1e-3], [1e-5, 1e-4]])
     with pytest.raises(ValueError, match="no parameter begins with 'neck.'"):
         make_optimizer(modules, dataclasses.replace(phase, frozen=("neck.",)))
+
+
+def test_biases_may_learn_faster_and_not_decay() -> None:
+    parts = torch.nn.ModuleDict({"body": torch.nn.Linear(2, 2), "head": torch.nn.Linear(2, 1)})
+    modules = torch.nn.ModuleDict({"detector": parts, "task_a": torch.nn.Linear(2, 2)})
+    phase = Phase(
+        "only", 2, 1e-2, {}, optimizer="sgd", weight_decay=0.1, lr_multipliers={"body.": 0.5}, bias_lr_multiplier=2.0,
+        decay_biases=False, lr_milestones=(1,),
+    )  # fmt: skip
+    optimizer = make_optimizer(modules, phase)
+    set_learning_rate(optimizer, phase, 1)
+    names = {id(p): name for name, p in modules.named_parameters()}
+    found = {
+        names[id(p)]: (round(group["lr"], 6), group["weight_decay"])
+        for group in optimizer.param_groups
+        for p in group["params"]
+    }
+    assert found == {
+        "detector.body.weight": (5e-4, 0.1),
+        "detector.body.bias": (1e-3, 0.0),
+        "detector.head.weight": (1e-3, 0.1),
+        "detector.head.bias": (2e-3, 0.0),
+        "task_a.weight": (1e-3, 0.1),
+        "task_a.bias": (2e-3, 0.0),
+    }
 
 
 def test_learning_beats_permuted_labels(tmp_path: Path) -> None:
