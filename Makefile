@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 STORAGE ?= runs
 DATA ?= data
 
-.PHONY: setup demo test lint types imports unit clean
+.PHONY: setup demo test lint types imports unit faults clean
 
 setup: $(STAMP)
 
@@ -35,6 +35,10 @@ imports: setup
 
 unit: setup
 	$(BIN)/pytest tests/unit tests/contract
+
+# needs root, network namespaces and PostgreSQL's programs; about a quarter of an hour
+faults: setup
+	$(BIN)/python tests/integration/fault_table.py --out docs/faults.md
 
 test: lint types imports
 	$(BIN)/pytest
