@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 # Our own records replace Tune's loggers, and our own handler its reaction to signals.
@@ -25,7 +25,7 @@ def ray_session(address: str | None, *, dashboard: bool) -> Iterator[list[dict[s
             placement group of a trial that was stopped early is not given back.
 
     Yields:
-        What each node of the cluster has, by Ray's names.
+        What each node has, by Ray's names, and each that an autoscaler may add.
     """
     target = address or os.environ.get("RAY_ADDRESS") or "local"
     if target == "local":
@@ -46,5 +46,30 @@ def ray_session(address: str | None, *, dashboard: bool) -> Iterator[list[dict[s
 
 def _nodes() -> list[dict[str, float]]:
     import ray
+    from ray._private.state import state  # as Ray Train itself asks for it; there is no public name
 
-    return [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
+    alive = [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
+    config = state.get_cluster_config()
+    groups = [] if config is None else [(dict(g.resources), int(g.max_count)) for g in config.node_group_configs]
+    return reachable_nodes(alive, groups)
+
+
+def reachable_nodes(
+    alive: list[dict[str, float]], groups: Iterable[tuple[Mapping[str, float], int]]
+) -> list[dict[str, float]]:
+    """The nodes of a cluster and those that its autoscaler may add.
+
+    A cluster that has scaled to zero would otherwise be refused, or used with the one worker that happens to be there.
+
+    Args:
+        alive: resources of the nodes that are there, by Ray's names.
+        groups: (resources of a node, largest number of such nodes) of every group of the autoscaler's configuration;
+            -1 = no limit, which counts as one node for each that is alive and one more.
+    """
+    nodes = list(alive)
+    for resources, most in groups:
+        wanted = {name: float(resources.get(name, 0)) for name in ("CPU", "GPU")}
+        there = sum(all(node.get(name, 0.0) == amount for name, amount in wanted.items()) for node in alive)
+        more = 1 if most < 0 else max(most - there, 0)
+        nodes += [wanted] * more
+    return nodes
