@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# what an example takes says more about the machine's load than about the code
+settings.register_profile("tadtune", deadline=None)
+settings.load_profile("tadtune")
 
 PLUGINS = Path(__file__).parent / "plugins"
 # workers and command-line subprocesses find the plug-in as well

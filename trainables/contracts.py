@@ -42,7 +42,7 @@ class DetectorConfig(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """Inputs per step."""
+        """Inputs per step, of all workers together."""
         ...
 
     def build(self, *, feat_dim: int, num_classes: int) -> Detector:
@@ -62,7 +62,8 @@ class Detector(Protocol):
     """An ``nn.Module`` with these three methods.
 
     It may also have ``begin_phase(name, inputs)``, called before the first epoch of every phase (not when training
-    resumes within one): what it keeps then must be in its ``state_dict``.
+    resumes within one): what it keeps then must be in its ``state_dict``; and ``loss_counts``, see
+    :meth:`TaskBase.loss_counts`.
     """
 
     def __call__(self, batch: Batch) -> Outputs:
@@ -138,8 +139,7 @@ def as_module(detector: Detector) -> nn.Module:
 class TaskConfig(Protocol):
     """The ``Config`` dataclass of an auxiliary task (frozen, imports no torch at module level).
 
-    It may also have ``beside``, a class variable that names the tasks it does not work without, and a property
-    ``replaces``, the names of losses of the host that it takes the place of: they are logged, but not trained on.
+    It may also have ``beside``, a class variable that names the tasks it does not work without.
     """
 
     key: ClassVar[str]
@@ -170,8 +170,12 @@ class TaskBase(torch.nn.Module):
     def meet(self, tasks: Mapping[str, TaskBase]) -> None:
         """Get to know the tasks of ``Config.beside``, by name, once all of them are built.
 
-        A task keeps no other as a submodule: its weights would be counted twice.
+        A task keeps no other, nor the host, as a submodule: their weights would be counted twice.
         """
+
+    def replaces(self) -> Collection[str]:
+        """Losses of the host that this task takes the place of: they stay logged, but are not trained on."""
+        return ()
 
     def begin_epoch(self, host: View, inputs: Inputs) -> None:
         """Look at data through the host, which is in eval mode, before an epoch is trained."""
@@ -179,6 +183,13 @@ class TaskBase(torch.nn.Module):
     def losses(self, outputs: Outputs, batch: Batch) -> Mapping[str, Tensor]:
         """Unweighted scalar losses, exactly the names of ``Config.loss_weights``."""
         raise TypeError(f"{type(self).__name__} defines no losses")
+
+    def loss_counts(self, outputs: Outputs, batch: Batch) -> Mapping[str, float]:
+        """Loss name -> how many things the loss is the mean of, where these are not the inputs of the batch.
+
+        With several workers the joint loss is the mean over the things of all of them.
+        """
+        return {}
 
     def transform(self, batch: Batch, generator: torch.Generator) -> Batch:
         """Change a training batch before the forward pass (volume augmentation)."""
@@ -273,11 +284,11 @@ class Dataset(Protocol):
         Args:
             split: train, select or test; "trimmed" = clips that show one action each, where there are any.
             sampling: ``sampling.train`` is used when ``epoch`` is given, ``sampling.test`` otherwise.
-            batch_size: B; the last batch may be smaller.
+            batch_size: B of all workers together; the last batch may be smaller.
             supervision: labels handed out: "none", "video_labels", or "segments" (everything).
             seed: with ``epoch`` and the video's index, the only source of randomness.
             epoch: shuffles and draws anew each epoch; None = in order, deterministic.
             rank: this worker.
-            world_size: number of workers; every video is seen by exactly one of them.
+            world_size: number of workers; each takes its share of every batch, and where it would have none, none.
         """
         ...

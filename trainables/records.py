@@ -115,7 +115,7 @@ class RoiView:
         rois: (R, 3) input index, start, end in temporal samples of the input; no gradient.
         feats: (R, D) region features after the trunk.
         logits: (R, K or K + 1) class logits.
-        labels: (R,) int64, 0 = background, classes from 1; None where there are no targets.
+        labels: (R,) int64, 0 = background, classes from 1, -1 = takes no part; None where there are no targets.
         matched_gt: (R, 2) annotated segment of highest tIoU, valid where labels > 0; None where there are no targets.
     """
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tadtune.jobs import verbs as job_verbs
 from tadtune.spec import components
 from tadtune.spec.errors import StudyError
+from tadtune.track import verbs as server_verbs
 
 if TYPE_CHECKING:
     from tadtune.spec.study import Study
@@ -23,6 +25,11 @@ app = typer.Typer(
 
 Storage = Annotated[Path, typer.Option(envvar="TADTUNE_STORAGE", help="Folder of all studies' records.")]
 DataRoot = Annotated[Path, typer.Option("--data", envvar="TADTUNE_DATA", help="Folder of data sets.")]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow's address; default: a SQLite file in the storage."),
+]
+Address = Annotated[str | None, typer.Option(help="A running Ray cluster; default: RAY_ADDRESS, else this machine.")]
 StudyName = Annotated[str, typer.Argument(help="A study file, or the name of a built-in study.")]
 
 
@@ -31,15 +38,45 @@ def run(
     studies: Annotated[list[str], typer.Argument(help="Study files or names of built-in studies, run in this order.")],
     storage: Storage = Path("runs"),
     data: DataRoot = Path("data"),
-    tracking_uri: Annotated[
-        str | None,
-        typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow's address; default: a SQLite file in the storage."),
-    ] = None,
-    address: Annotated[
-        str | None, typer.Option(help="A running Ray cluster; default: RAY_ADDRESS, else this machine.")
-    ] = None,
+    tracking_uri: TrackingUri = None,
+    address: Address = None,
 ) -> None:
     """Run studies, or what is left of them: the same command again resumes."""
+    _run(studies, storage, data, tracking_uri, address)
+
+
+@app.command()
+def resume(
+    studies: Annotated[list[str], typer.Argument(help="Study files or names of built-in studies.")],
+    storage: Storage = Path("runs"),
+    data: DataRoot = Path("data"),
+    tracking_uri: TrackingUri = None,
+    address: Address = None,
+    only: Annotated[
+        str | None, typer.Option(help="`failed`: repeat the trials that failed, from their checkpoints, nothing else.")
+    ] = None,
+) -> None:
+    """Run what is left of studies that have been started."""
+    from tadtune.track.study_folder import StudyFolder
+
+    if only not in (None, "failed"):
+        raise StudyError([f"--only: '{only}' is not one of the choices; `failed` is the only one."])
+    for name in studies:
+        folder = StudyFolder(storage, _load(name).slug)
+        if not folder.records():
+            raise StudyError([f"{folder.path}: no trial has started yet; `tadtune run {name}` starts them."])
+    _run(studies, storage, data, tracking_uri, address, only_failed=only == "failed")
+
+
+def _run(
+    studies: list[str],
+    storage: Path,
+    data: Path,
+    tracking_uri: str | None,
+    address: str | None,
+    *,
+    only_failed: bool = False,
+) -> None:
     from rich.console import Console
 
     from tadtune.conclusion import conclude
@@ -48,7 +85,7 @@ def run(
 
     console = Console()
     loaded = [_load(name) for name in studies]
-    settings = Settings(storage, data, tracking_uri, address)
+    settings = Settings(storage, data, tracking_uri, address, only_failed)
     failed = False
     for study in loaded:
         outcome = run_study(study, settings, console, conclude)
@@ -125,9 +162,14 @@ def ui(
     port: Annotated[int, typer.Option(help="Port on loopback.")] = 5000,
 ) -> None:
     """Open MLflow's pages on this machine's studies (loopback only)."""
-    from tadtune.track.mlflow_server import serve
+    from tadtune.track.mlflow_server import Server, serve
 
-    raise typer.Exit(serve(storage, port))
+    raise typer.Exit(serve(Server(storage, port), typer.echo))
+
+
+app.command()(job_verbs.submit)
+app.add_typer(job_verbs.jobs)
+app.add_typer(server_verbs.server)
 
 
 def _load(name: str) -> Study:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tadtune.spec import components
-from tadtune.spec.combination import misfit
+from tadtune.spec.combination import misfit, with_companions
 from tadtune.spec.errors import StudyError, nearest
 from tadtune.spec.fields import FieldInfo, field_infos
 from tadtune.spec.studies import built_in_studies
@@ -75,13 +75,16 @@ def print_list(what: str, console: Console) -> None:
 
 
 def _combinations() -> Table:
-    """Every detector with every task (and none) on every data set: runs, or the reason why not."""
+    """Every detector with every task (and none) on every data set: runs, or the reason why not.
+
+    A task that builds upon others is shown together with them.
+    """
     table = Table(title="combinations", title_justify="left", show_lines=True)
     datasets = components.names("dataset")
     for heading in ("detector", "task", *datasets):
         table.add_column(heading, overflow="fold")
-    for detector, task in product(components.names("detector"), ["", *components.names("task")]):
-        tasks = (task,) if task else ()
+    alone: list[tuple[str, ...]] = [(), *(with_companions(task) for task in components.names("task"))]
+    for detector, tasks in product(components.names("detector"), dict.fromkeys(alone)):
         cells = [misfit(detector, tasks, dataset) or "runs" for dataset in datasets]
-        table.add_row(detector, task or "(none)", *cells)
+        table.add_row(detector, " + ".join(tasks) or "(none)", *cells)
     return table

@@ -54,7 +54,7 @@ def _state(result: Result | None) -> str:
 
 
 def _local_concurrency(study: Study) -> int:
-    need = study.resources.cpus * study.resources.world_size + (1 if study.resources.workers else 0)
+    need = study.resources.cpus * study.resources.world_size
     return max(1, int((os.cpu_count() or 1) // need))
 
 

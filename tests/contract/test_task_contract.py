@@ -11,13 +11,23 @@ import torch
 
 from tadtune.spec.fields import field_infos
 from trainables.contracts import TaskBase
-from trainables.records import VIEWS, Batch, Outputs, SegmentView
+from trainables.records import VIEWS, Batch, Outputs, SegmentTargets, SegmentView
 
 POINTS = [p for p in entry_points(group="tadtune.tasks") if p.value.startswith("trainables.")]
+HOSTS = {p.name: p for p in entry_points(group="tadtune.detectors") if p.value.startswith("trainables.")}
+VIEW_TASKS = [p for p in POINTS if "rois" not in p.load().requires]
+ROI_PAIRS = [
+    (p, name)
+    for p in POINTS
+    if "rois" in p.load().requires
+    for name, host in HOSTS.items()
+    if "rois" in host.load().views and host.load().inputs == "feats"
+]
 
 
-@pytest.fixture(params=POINTS, ids=lambda p: p.name)
+@pytest.fixture(params=VIEW_TASKS, ids=lambda p: p.name)
 def config(request: pytest.FixtureRequest) -> Any:
+    """A task that reads nothing but views."""
     return request.param.load()()
 
 
@@ -51,11 +61,14 @@ def _begun(config: Any) -> Any:
     return task
 
 
-def test_configurations_say_what_they_need(config: Any) -> None:
+@pytest.mark.parametrize("point", POINTS, ids=lambda p: p.name)
+def test_configurations_say_what_they_need(point: Any) -> None:
+    config = point.load()()
     assert set(config.requires) <= set(VIEWS)
     assert config.supervision in ("none", "video_labels", "segments")
     assert all(info.doc and info.source for info in field_infos(config).values())
     assert "weight" in field_infos(config)
+    assert set(getattr(config, "beside", ())) <= {p.name for p in POINTS} - {point.name}
 
 
 def test_losses_have_weights_and_reach_the_host_and_the_task(config: Any) -> None:
@@ -81,3 +94,72 @@ def test_a_missing_view_is_said(config: Any) -> None:
     outputs, batch = _host()
     with pytest.raises(ValueError, match="needs"):
         task.losses(Outputs(valid_mask=outputs.valid_mask), batch)
+
+
+class Attached:
+    """A task of regions on a real detector, with those it builds upon."""
+
+    def __init__(self, point: Any, detector: str) -> None:
+        torch.manual_seed(0)
+        self.config = point.load()()
+        self.model: Any = HOSTS[detector].load()().build(feat_dim=8, num_classes=3)
+        others = {p.name: p.load()() for p in POINTS if p.name in getattr(self.config, "beside", ())}
+        self.beside = {name: self._build(config) for name, config in others.items()}
+        self.task = self._build(self.config)
+        self.task.meet(self.beside)
+
+    def _build(self, config: Any) -> TaskBase:
+        task: TaskBase = config.build(host=self.model, feat_channels=0, num_classes=3)
+        return task
+
+    @staticmethod
+    def batch() -> Batch:
+        generator = torch.Generator().manual_seed(0)
+        return Batch(
+            video_ids=("a", "b"),
+            valid_mask=torch.arange(32).expand(2, 32) < torch.tensor([[32], [25]]),
+            seconds_per_sample=torch.full((2,), 0.5, dtype=torch.float64),
+            start_s=torch.zeros(2, dtype=torch.float64),
+            feats=torch.randn(2, 8, 32, generator=generator, requires_grad=True),
+            segments=tuple(
+                SegmentTargets(torch.tensor([[3.0, 9.0 + i], [12.0, 22.5]]), torch.tensor([i, 2])) for i in range(2)
+            ),
+        )
+
+
+@pytest.fixture(params=ROI_PAIRS, ids=lambda pair: f"{pair[0].name}-{pair[1]}")
+def attached(request: pytest.FixtureRequest) -> Attached:
+    return Attached(*request.param)
+
+
+def test_tasks_of_regions_learn_together_with_their_host(attached: Attached) -> None:
+    model, task, batch = attached.model.train(), attached.task.train(), attached.batch()
+    outputs = model(batch)
+    losses = task.losses(outputs, batch)
+    assert losses.keys() == attached.config.loss_weights().keys()
+    assert all(value.dim() == 0 and torch.isfinite(value) for value in losses.values())
+    sum(losses.values()).backward()  # type: ignore[union-attr]
+    assert list(task.parameters())
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in task.parameters())
+    shared = [batch.feats, *model.parameters()]  # a host of features may have no weights before the shared map
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in shared), "the host feels it"
+    own = {id(p) for p in task.parameters()}
+    others = [model, *attached.beside.values()]
+    assert not own & {id(p) for other in others for p in other.parameters()}, "weights that count twice"
+
+
+def test_what_tasks_of_regions_store_goes_with_the_inputs(attached: Attached) -> None:
+    model, task, batch = attached.model.eval(), attached.task.eval(), attached.batch()
+    with torch.no_grad():
+        outputs = model(replace(batch, segments=None))
+        refined = task.refine(outputs, batch)
+        stored = {**refined.raw, **task.raw(refined)}
+    assert outputs.raw.keys() <= stored.keys()
+    assert all(len(tensor) == 2 and not tensor.requires_grad for tensor in stored.values())
+    assert all(refined.raw[name].shape == tensor.shape for name, tensor in outputs.raw.items())
+
+
+def test_tasks_of_regions_say_what_they_lack(attached: Attached) -> None:
+    batch = attached.batch()
+    with pytest.raises(ValueError, match="needs"):
+        attached.task.losses(Outputs(valid_mask=batch.valid_mask), batch)

@@ -32,9 +32,9 @@ class Here:
         self.root = root
         self.output = io.StringIO()
 
-    def run(self, raw: dict[str, Any]) -> Outcome:
+    def run(self, raw: dict[str, Any], *, only_failed: bool = False) -> Outcome:
         console = Console(file=self.output, width=200)
-        settings = Settings(self.root / "runs", self.root / "data")
+        settings = Settings(self.root / "runs", self.root / "data", only_failed=only_failed)
         return run_study(parse_study(raw), settings, console, conclude)
 
     def sandbox(self, raw: dict[str, Any]) -> Sandbox:
@@ -129,6 +129,52 @@ def test_failures_are_reported_and_run_again_by_the_same_command(here: Here, toy
     assert here.run(raw).counts["failed"] == 1
 
 
+def test_faults_are_told_apart_each_with_its_own_budget(here: Here, toy_ablation: dict[str, Any]) -> None:
+    kinds = {"error": "raise", "not_finite": "nan", "gpu_memory": "gpu_memory", "process": "die", "timeout": "hang"}
+    rows = {"base": {}, **{kind: {"set": {"detector.fail": how}} for kind, how in kinds.items()}}
+    raw = {**toy_ablation, "rows": rows, "seeds": [0], "resources": {"timeout": "6s"}}
+    outcome = here.run(raw)
+    assert (outcome.counts["complete"], outcome.counts["failed"]) == (1, 5)
+    failed = {}
+    for record in outcome.folder.records().values():
+        result = record.result()
+        assert result is not None
+        if result.status == "failed":
+            failed[result.kind] = (result, record)
+            assert (result.objective, dict(result.metrics)) == (None, {})
+    attempts = {kind: result.attempts for kind, (result, _) in failed.items()}
+    assert attempts == {"error": 1, "not_finite": 1, "gpu_memory": 2, "process": 4, "timeout": 1}
+    said = {"error": "planted failure", "not_finite": "class = nan", "gpu_memory": "CUDA out of memory"}
+    said |= {"process": "process died: ", "timeout": "in train_epoch"}
+    for kind, words in said.items():
+        assert words in failed[kind][0].error
+        assert [a.kind for a in failed[kind][1].attempts()] == [kind] * attempts[kind]
+    assert failed["process"][0].epochs == 1  # it went on from its checkpoint, and died there again
+    page = (outcome.folder.report / "report.md").read_text()
+    assert "4 attempts did not end a trial and were repeated: 1 x out of GPU memory, 3 x process died" in page
+    assert "out of time" in page
+    runs = here.sandbox(raw).mlflow_runs()["trial"]
+    assert {r.data.tags.get("tadtune.failure") for r in runs} == {*kinds, None}
+
+
+def test_only_what_failed_is_repeated_from_its_checkpoint(here: Here, toy_ablation: dict[str, Any]) -> None:
+    rows = {"base": {}, "slow": {"set": {"detector.sleep_s": 3.0}}}
+    raw = {**toy_ablation, "rows": rows, "seeds": [0], "resources": {"timeout": "5s"}}
+    outcome = here.run(raw)
+    assert (outcome.counts["complete"], outcome.counts["failed"]) == (1, 1)
+    more = {**raw, "resources": {}, "rows": {**rows, "new": {"set": {"detector.y": 3}}}}
+    with pytest.raises(StudyError, match="no trial failed"):
+        here.run({**raw, "study": "toy/another"}, only_failed=True)
+    again = here.run(more, only_failed=True)
+    assert (again.ran, again.counts["complete"], again.counts["failed"]) == (1, 2, 0)
+    slow = next(r for r in again.folder.records().values() if r.attempts())
+    assert [attempt.kind for attempt in slow.attempts()] == ["timeout"]
+    first, second, *_ = slow.reports()
+    assert first.time < slow.attempts()[0].ended_at < second.time
+    assert 3 <= second.seconds - first.seconds < 5.5  # one epoch, not two
+    assert here.run(more).counts["complete"] == 3
+
+
 def test_pruned_trials_are_told_apart(here: Here, toy_sweep: dict[str, Any]) -> None:
     raw = {
         **toy_sweep,
@@ -156,7 +202,7 @@ def test_pruned_trials_are_told_apart(here: Here, toy_sweep: dict[str, Any]) -> 
         ({"set": {"dataset.missing": True}}, "data: .*make it with `tadtune data build toy`"),
         ({"resources": {"cpus": 500}}, "resources: one trial needs 500 CPU, the cluster has"),
         ({"resources": {"gpus": 4}}, "resources: one trial needs 4 GPU"),
-        ({"resources": {"workers": 1, "cpus": 50}}, "resources: one trial needs 51 CPU"),
+        ({"resources": {"workers": 2, "cpus": 50}}, "resources: one trial needs 100 CPU"),
         ({"resources": {"max_concurrent": 900}}, "resources.max_concurrent: 900 trials at a time"),
         ({"sampler": {"name": "tpe", "startup": 3}}, "sampler 'tpe': Optuna's TPESampler refuses its options"),
     ],

@@ -8,12 +8,12 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
+from ray_heads import ray_head
 from toy_runs import answers, free_port, wait_until
 
 pytestmark = pytest.mark.slow
@@ -112,30 +112,8 @@ def test_data_commands(reader: Path, test_data: Path) -> None:
 @pytest.fixture
 def cluster() -> Iterator[str]:
     """A cluster of its own on this machine; the address of its dashboard."""
-    short = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # Ray's sockets allow no long path
-    gcs, dashboard, client, agent = (free_port() for _ in range(4))
-    environment = {
-        **os.environ,
-        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-        "RAY_AUTH_MODE": "disabled",
-    }
-    command = [str(BIN / "ray"), "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={gcs}"]
-    command += ["--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}"]
-    command += [f"--dashboard-agent-listen-port={agent}", "--num-cpus=2", f"--temp-dir={short}"]
-    head = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-
-    try:
-        wait_until(lambda: answers(f"http://127.0.0.1:{dashboard}/api/version"), 90)
-        yield f"http://127.0.0.1:{dashboard}"
-    finally:
-        head.terminate()
-        try:
-            head.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(head.pid, 9)
-        shutil.rmtree(short, ignore_errors=True)
+    with ray_head({"RAY_AUTH_MODE": "disabled"}) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def test_submitting_a_job(reader: Path, cluster: str, tmp_path: Path) -> None:

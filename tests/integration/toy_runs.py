@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 from mlflow import MlflowClient
 
-from tadtune.track.mlflow_server import server_command, server_environment
+from tadtune.track.mlflow_server import Server
 from tadtune.track.record import TrialRecord
 
 
@@ -157,15 +157,14 @@ class MlflowServer:
 
     def __init__(self, storage: Path) -> None:
         storage.mkdir(parents=True, exist_ok=True)
-        self._storage = storage
-        self._port = free_port()
+        self._server = Server(storage, free_port())
         self._process: subprocess.Popen[bytes] | None = None
-        self.uri = f"http://127.0.0.1:{self._port}"
+        self.uri = self._server.uri
 
     def start(self) -> None:
         self._process = subprocess.Popen(
-            server_command(self._storage, self._port),
-            env=server_environment(),
+            self._server.command(),
+            env=self._server.environment(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

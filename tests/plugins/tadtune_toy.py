@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ class ToyDetector:
     sizes: tuple[int, ...] = field(default=(1,), metadata={"doc": "sizes", "choices": ((1,), (1, 2))})
     epochs: int = 3
     sleep_s: float = 0.0
-    fail: str = field(default="", metadata={"doc": "'raise', 'nan' or '' for none"})
+    fail: str = field(default="", metadata={"doc": "'raise', 'nan', 'gpu_memory', 'die', 'hang' or '' for none"})
     cut: float = field(default=0.5, metadata={"doc": "inference threshold", "search": (0.0, 1.0), "acts": "inference"})
 
 
@@ -61,6 +62,14 @@ class ToyTask:
     requires: ClassVar[tuple[str, ...]] = ("rois",)
 
     weight: float = field(default=1.0, metadata={"doc": "weight", "search": (0.1, 10.0), "log": True})
+
+
+@dataclass(frozen=True)
+class ToyRefine(ToyTask):
+    """A task that builds upon the other."""
+
+    key: ClassVar[str] = "toy_refine"
+    beside: ClassVar[tuple[str, ...]] = ("toy_mac",)
 
 
 @dataclass(frozen=True)
@@ -112,7 +121,10 @@ class ToyProtocol:
 
 
 class ToyTrial:
-    """The trainable; leaves a line in ``$TOY_LOG`` for every epoch it trains and every time it scores ``test``."""
+    """The trainable; leaves a line in ``$TOY_LOG`` for every epoch it trains and every time it scores ``test``.
+
+    While the file ``$TOY_HOLD`` is there, no epoch begins.
+    """
 
     def __init__(self, *, detector: Any, tasks: Mapping[str, Any], protocol: Any, seed: int, **place: Any) -> None:
         self._config, self._protocol, self._seed = detector, protocol, seed
@@ -143,12 +155,21 @@ class ToyTrial:
                 stream.write(line + "\n")
 
     def train_epoch(self) -> Mapping[str, float]:
+        while "TOY_HOLD" in os.environ and Path(os.environ["TOY_HOLD"]).exists():
+            time.sleep(0.05)
         if self._config.sleep_s:
             time.sleep(self._config.sleep_s)
         if self._config.fail == "raise":
             raise RuntimeError("planted failure")
         if self._config.fail == "nan":
             raise FloatingPointError("class = nan in phase 'only', epoch 1, step 1")
+        if self._config.fail == "gpu_memory":
+            # torch's own class takes seconds to import
+            raise type("OutOfMemoryError", (RuntimeError,), {"__module__": "torch"})("CUDA out of memory.")
+        if self._config.fail == "die" and self._epoch == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self._config.fail == "hang" and self._epoch == 1:
+            time.sleep(600)
         self._epoch += 1
         self._log("epoch")
         return {"loss": 1.0 / self._epoch}

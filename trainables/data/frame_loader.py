@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 
 from trainables.config import FrameInput, Sampling
-from trainables.data.inputs import Input, check_request, common_fields, plan_inputs
+from trainables.data.inputs import Input, check_request, common_fields, plan_inputs, shared_batches
 from trainables.data.sampling import Sampled, sample_positions
-from trainables.data.video.decoders import Frames
 from trainables.data.video.geometry import FrameTransform, random_crop_at
 from trainables.data.video.reader import Clip, Request, VideoReader
 from trainables.records import Batch, Supervision
@@ -117,21 +116,36 @@ def load_frame_batches(
         ValueError: an argument out of bounds; at once, not when the first batch is read.
         VideoError: while reading: a video is not any more what it was.
     """
+    training = epoch is not None
     check_request(
-        sampling, batch_size=batch_size, supervision=supervision, epoch=epoch, rank=rank, world_size=world_size
+        sampling,
+        training=training,
+        batch_size=batch_size,
+        supervision=supervision,
+        rank=rank,
+        world_size=world_size,
     )
     wanted = frame_input(sampling)
-    kind = sampling.test if epoch is None else sampling.train
-    inputs = plan_inputs(videos, sampling, seed=seed, epoch=epoch, rank=rank, world_size=world_size)
+    kind = sampling.train if training else sampling.test
+    shares = shared_batches(
+        plan_inputs(videos, sampling, seed=seed, epoch=epoch),
+        sampling,
+        kind,
+        batch_size=batch_size,
+        rank=rank,
+        world_size=world_size,
+    )
 
     def batches() -> Iterator[Batch]:
-        looks = [_look(item, wanted, seed, epoch) for item in inputs]
-        clips = reader.read_many(_request(item, look, reader) for item, look in zip(inputs, looks, strict=True))
-        for first in range(0, len(inputs), batch_size):
-            chunk, own = inputs[first : first + batch_size], looks[first : first + batch_size]
-            width = max(map(len, chunk)) if kind == "native" else sampling.length
-            fields = common_fields(chunk, width, num_classes, sampling, kind, supervision)
-            yield Batch(frames=_stacked(islice(clips, len(chunk)), own, width, wanted), **fields)
+        looks = [[_look(item, wanted, seed, epoch) for item in own] for own, _ in shares]
+        clips = reader.read_many(
+            _request(item, look, reader)
+            for (own, _), of_own in zip(shares, looks, strict=True)
+            for item, look in zip(own, of_own, strict=True)
+        )
+        for (own, width), of_own in zip(shares, looks, strict=True):
+            fields = common_fields(own, width, num_classes, sampling, kind, supervision)
+            yield Batch(frames=_stacked(islice(clips, len(own)), of_own, width, wanted), **fields)
 
     return batches()
 
@@ -157,15 +171,9 @@ def _request(item: Input[FramesVideo], look: _Look, reader: VideoReader) -> Requ
 
 def _stacked(clips: Iterator[Clip], looks: Sequence[_Look], width: int, wanted: FrameInput) -> Tensor:
     """(B, 3, T, H, W)."""
-    frames = torch.empty((len(looks), 3, width, *wanted.crop), dtype=torch.uint8)
+    frames = np.empty((len(looks), 3, width, *wanted.crop), np.uint8)
     for row, clip, look in zip(frames, clips, looks, strict=True):
-        own = _channels_first(clip.frames, look.mirrored)
-        row[:, : own.shape[1]] = own
-        row[:, own.shape[1] :] = own[:, -1:]
-    return frames
-
-
-def _channels_first(frames: Frames, mirrored: bool) -> Tensor:
-    """(3, T, H, W) view of (T, H, W, 3); mirrored, a copy."""
-    turned = torch.from_numpy(frames).permute(3, 0, 1, 2)
-    return turned.flip(-1) if mirrored else turned
+        shown = clip.frames[:, :, ::-1] if look.mirrored else clip.frames
+        row[:, : len(shown)] = shown.transpose(3, 0, 1, 2)
+        row[:, len(shown) :] = row[:, len(shown) - 1 : len(shown)]
+    return torch.from_numpy(frames)

@@ -1,7 +1,7 @@
 """The inputs of one pass over a split, and their labels, whether they are made of features or of frames.
 
-Every random draw comes from a generator of (seed, epoch, index of the video in the split) alone, so that an epoch is
-the same whatever ran before it and whatever the number of workers.
+Every random draw comes from a generator of (seed, epoch, index of the video in the split) alone, and workers share out
+each batch, so that an epoch has the same batches whatever ran before it and whatever the number of workers.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Input(Generic[V]):
 
 
 def check_request(
-    sampling: Sampling, *, batch_size: int, supervision: Supervision, epoch: int | None, rank: int, world_size: int
+    sampling: Sampling, *, training: bool, batch_size: int, supervision: Supervision, rank: int, world_size: int
 ) -> None:
     """Refuse arguments of :meth:`trainables.contracts.Dataset.batches` that cannot be met.
 
@@ -126,22 +126,18 @@ def check_request(
         raise ValueError(f"rank: {rank} must be from 0 to world_size - 1 = {world_size - 1}")
     if supervision not in get_args(Supervision):
         raise ValueError(f"supervision: '{supervision}' is none of {', '.join(get_args(Supervision))}")
-    if epoch is not None and sampling.min_inside > 0 and supervision != "segments":
+    if training and sampling.min_inside > 0 and supervision != "segments":
         raise ValueError(f"sampling.min_inside: {sampling.min_inside} reads segments; '{supervision}' allows none")
 
 
-def plan_inputs(
-    videos: Sequence[V], sampling: Sampling, *, seed: int, epoch: int | None, rank: int, world_size: int
-) -> list[Input[V]]:
-    """This worker's inputs, in the order in which they are handed out.
+def plan_inputs(videos: Sequence[V], sampling: Sampling, *, seed: int, epoch: int | None) -> list[Input[V]]:
+    """All workers' inputs, in the order in which they are handed out.
 
     Args:
         videos: of the split, in its order.
         sampling: see :meth:`trainables.contracts.Dataset.batches`, as the rest.
         seed: see there.
         epoch: see there.
-        rank: see there.
-        world_size: see there.
 
     Raises:
         ValueError: no window of the whole split shows enough of an instance.
@@ -153,20 +149,36 @@ def plan_inputs(
     if epoch is not None:
         places = [generator.random() for generator in own]
         order.sort(key=lambda number: (places[number], number))
-
-    def inputs_of(number: int) -> list[Input[V]]:
-        return _inputs_of(videos[number], number, sampling, epoch is not None, own[number])
-
     drawn: list[tuple[float, Input[V]]] = []
-    for number in order[rank::world_size]:
+    for number in order:
         # windows of one video are spread over the epoch
-        drawn += [(0.0 if epoch is None else own[number].random(), item) for item in inputs_of(number)]
-    if not drawn and not any(inputs_of(number) for number in order):
+        for item in _inputs_of(videos[number], number, sampling, epoch is not None, own[number]):
+            drawn.append((0.0 if epoch is None else own[number].random(), item))
+    if videos and not drawn:
         raise ValueError(
             f"sampling.min_inside: no window holds {sampling.min_inside} of an instance; lower it or raise the length"
         )
     drawn.sort(key=lambda item: item[0])
     return [item for _, item in drawn]
+
+
+def shared_batches(
+    inputs: Sequence[Input[V]], sampling: Sampling, kind: str, *, batch_size: int, rank: int, world_size: int
+) -> list[tuple[Sequence[Input[V]], int]]:
+    """This worker's part of every batch in which it has one, and T: what the whole batch is padded to.
+
+    Args:
+        inputs: of all workers.
+        sampling: see :meth:`trainables.contracts.Dataset.batches`, as the rest.
+        kind: which kind of sampling it is now.
+        batch_size: see there.
+        rank: see there.
+        world_size: see there.
+    """
+    chunks = [inputs[first : first + batch_size] for first in range(0, len(inputs), batch_size)]
+    widths = [max(map(len, chunk)) if kind == "native" else sampling.length for chunk in chunks]
+    shares = [(chunk[rank::world_size], width) for chunk, width in zip(chunks, widths, strict=True)]
+    return [(own, width) for own, width in shares if own]
 
 
 def _inputs_of(

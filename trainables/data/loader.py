@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from trainables.config import Sampling
-from trainables.data.inputs import Input, check_request, common_fields, plan_inputs
-from trainables.data.sampling import Sampled, sample_video, take
+from trainables.data.inputs import Input, check_request, common_fields, plan_inputs, shared_batches
+from trainables.data.sampling import Sampled, sample_video, write
 from trainables.data.schema import Features
 from trainables.records import Batch, Supervision
 from trainables.segments import FloatArray
@@ -71,18 +71,28 @@ def load_batches(
     Raises:
         ValueError: an argument out of bounds; at once, not when the first batch is read.
     """
+    training = epoch is not None
     check_request(
-        sampling, batch_size=batch_size, supervision=supervision, epoch=epoch, rank=rank, world_size=world_size
+        sampling,
+        training=training,
+        batch_size=batch_size,
+        supervision=supervision,
+        rank=rank,
+        world_size=world_size,
     )
-    kind = sampling.test if epoch is None else sampling.train
-    inputs = plan_inputs(videos, sampling, seed=seed, epoch=epoch, rank=rank, world_size=world_size)
-
-    def batch(chunk: Sequence[Input[LabelledVideo]]) -> Batch:
-        width = max(map(len, chunk)) if kind == "native" else sampling.length
-        fields = common_fields(chunk, width, num_classes, sampling, kind, supervision)
-        return Batch(feats=_features(chunk, width), **fields)
-
-    return (batch(inputs[first : first + batch_size]) for first in range(0, len(inputs), batch_size))
+    kind = sampling.train if training else sampling.test
+    shares = shared_batches(
+        plan_inputs(videos, sampling, seed=seed, epoch=epoch),
+        sampling,
+        kind,
+        batch_size=batch_size,
+        rank=rank,
+        world_size=world_size,
+    )
+    return (
+        Batch(feats=_features(own, width), **common_fields(own, width, num_classes, sampling, kind, supervision))
+        for own, width in shares
+    )
 
 
 def _features(inputs: Sequence[Input[LabelledVideo]], width: int) -> Tensor:
@@ -90,5 +100,5 @@ def _features(inputs: Sequence[Input[LabelledVideo]], width: int) -> Tensor:
     # channels first at once: turning a finished (B, T, C) array costs more than all the rest
     feats = np.zeros((len(inputs), inputs[0].video.feats.shape[1], width), np.float32)
     for row, item in zip(feats, inputs, strict=True):
-        row[:, : len(item)] = take(item.video.feats, item.sampled).T
+        write(row[:, : len(item)], item.video.feats, item.sampled)
     return torch.from_numpy(feats)

@@ -8,6 +8,7 @@ from (seed, epoch) and never from what ran before.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,18 @@ from trainables.contracts import TaskBase, as_module
 from trainables.detections import Detections
 from trainables.entrypoints.artifacts import write_split_artifacts
 from trainables.entrypoints.checkpoint import load_checkpoint, save_checkpoint
+from trainables.entrypoints.draws import JointDraws
 from trainables.entrypoints.optimizer import make_optimizer, set_learning_rate
 from trainables.entrypoints.raw_outputs import collect_raw, write_raw
-from trainables.entrypoints.workers import average_gradients, gather_list, mean_over_workers, same_weights
+from trainables.entrypoints.workers import (
+    add_gradients,
+    gather_list,
+    joint_losses,
+    joint_size,
+    same_buffers,
+    same_weights,
+)
+from trainables.evaluation.frame_scores import truth_for
 from trainables.records import Batch, Outputs, RawOutput
 
 
@@ -70,7 +80,8 @@ class DetectionTrial:
         self._modules = nn.ModuleDict({"detector": host, **{f"task_{n}": t for n, t in self._tasks.items()}})
         same_weights(self._modules, world_size)
         self._task_weights = {name: w for config in tasks.values() for name, w in config.loss_weights().items()}
-        self._phases: tuple[Phase, ...] = tuple(p for p in detector.phases() if p.epochs > 0)
+        phases: tuple[Phase, ...] = tuple(p for p in detector.phases() if p.epochs > 0)
+        self._phases = _without_replaced(phases, self._tasks)
         self._optimizer: torch.optim.Optimizer | None = None
         self._optimizer_phase = ""
         self._raw: dict[str, list[RawOutput]] = {}
@@ -103,23 +114,32 @@ class DetectionTrial:
         set_learning_rate(optimizer, phase, within)
         torch.manual_seed(_mix(self._seed, self._epoch, self._rank))
         generator = torch.Generator().manual_seed(_mix(self._seed, self._epoch, self._rank) + 1)
+        common = torch.Generator(self._device).manual_seed(_mix(self._seed, self._epoch, 0))
+        draws = JointDraws(common, self._rank, self._world_size)
+        batches = self._batches(phase.split, self._epoch, phase.sampling)
         sums: dict[str, float] = {}
-        num_inputs = 0
-        for step, batch in enumerate(self._batches(phase.split, self._epoch, phase.sampling), start=1):
-            for task in self._tasks.values():
-                batch = task.transform(batch, generator)
-            losses = self._step(batch.to(self._device), phase, optimizer, step=step)
-            num_inputs += len(batch.video_ids)
+        seen = 0
+        for step in itertools.count(1):
+            batch = next(batches, None)
+            own = 0 if batch is None else len(batch.video_ids)
+            joint = joint_size(own, self._world_size)
+            if joint == 0:
+                break
+            if batch is not None:
+                for task in self._tasks.values():
+                    batch = task.transform(batch, generator)
+                batch = batch.to(self._device)
+            with draws.of(own, joint):
+                losses = self._step(batch, phase, optimizer, step=step)
+            seen += joint
             for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + value * len(batch.video_ids)
-        while self._world_size > 1 and self._update(phase, optimizer, num_inputs=0):
-            pass  # the others still have inputs
+                sums[name] = sums.get(name, 0.0) + value * joint
+        same_buffers(self._modules, self._world_size)
         self._epoch += 1
         self._raw.clear()
-        means = mean_over_workers(sums, num_inputs, self._world_size)
-        if not means:
+        if not seen:
             raise ValueError("the training split has no videos; change the split fractions of the data set")
-        return means
+        return {name: total / seen for name, total in sums.items()}
 
     def _begin(self, phase: Phase, within: int) -> None:
         """Let detector and tasks look at data first; every process does the same, whatever its share of the inputs."""
@@ -154,33 +174,43 @@ class DetectionTrial:
                 module.eval()
         return self._optimizer
 
-    def _step(self, batch: Batch, phase: Phase, optimizer: torch.optim.Optimizer, step: int) -> dict[str, float]:
-        outputs: Outputs = self._model(batch)
-        terms = dict(self._model.losses(outputs, batch, tuple(phase.loss_weights)))
-        for task in self._tasks.values():
-            terms |= task.losses(outputs, batch)
-        total = weighted_sum(terms, {**phase.loss_weights, **self._task_weights})
-        values = {name: float(value.detach()) for name, value in terms.items()} | {"loss": float(total.detach())}
+    def _step(self, batch: Batch | None, phase: Phase, optimizer: torch.optim.Optimizer, step: int) -> dict[str, float]:
+        """One step of all processes together; ``batch`` is this one's share, None where it has no inputs left.
+
+        Returns:
+            The losses of the joint batch.
+        """
+        weights = {**phase.loss_weights, **self._task_weights}
+        terms, counts = ({}, {}) if batch is None else self._terms(batch, phase)
+        own = {name: float(term.detach()) for name, term in terms.items()}
+        values, shares = joint_losses(own, counts, sorted(weights), self._world_size)
+        if terms:
+            total = weighted_sum(terms, {name: weight * shares[name] for name, weight in weights.items()})
+        values["loss"] = sum(weight * values[name] for name, weight in weights.items())
         bad = [name for name, value in values.items() if value != value or value in (float("inf"), float("-inf"))]
         if bad:
             shown = ", ".join(f"{name} = {values[name]}" for name in bad)
             raise FloatingPointError(f"{shown} in phase '{phase.name}', epoch {self._epoch + 1}, step {step}")
         optimizer.zero_grad(set_to_none=True)
-        if total.requires_grad:
+        if terms and total.requires_grad:
             total.backward()  # type: ignore[no-untyped-call, unused-ignore]
-        self._update(phase, optimizer, num_inputs=len(batch.video_ids))
-        return values
-
-    def _update(self, phase: Phase, optimizer: torch.optim.Optimizer, num_inputs: int) -> bool:
-        """One step with everybody's gradients; False when nobody had an input."""
-        if num_inputs == 0:
-            optimizer.zero_grad(set_to_none=True)
-        if average_gradients(self._modules, self._world_size, num_inputs) == 0:
-            return False
+        add_gradients(self._modules, self._world_size)
         if phase.grad_clip_norm is not None:
             nn.utils.clip_grad_norm_(self._modules.parameters(), phase.grad_clip_norm)
         optimizer.step()
-        return True
+        return values
+
+    def _terms(self, batch: Batch, phase: Phase) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """Unweighted losses, and how many things each is the mean of: the inputs, unless its module says otherwise."""
+        outputs: Outputs = self._model(batch)
+        terms = dict(self._model.losses(outputs, batch, tuple(phase.loss_weights)))
+        for task in self._tasks.values():
+            terms |= task.losses(outputs, batch)
+        counts = dict.fromkeys(terms, float(len(batch.video_ids)))
+        for part in (self._model, *self._tasks.values()):
+            named = part.loss_counts(outputs, batch) if hasattr(part, "loss_counts") else {}
+            counts |= {name: float(count) for name, count in named.items() if name in terms}
+        return terms, counts
 
     def _batches(self, split: str, epoch: int | None, sampling: Sampling | None = None) -> Iterator[Batch]:
         batches: Iterator[Batch] = self._data.batches(
@@ -225,7 +255,8 @@ class DetectionTrial:
 
     def score_select(self, detector: Any, protocol: Any) -> Mapping[str, float]:
         """Metrics on ``select``."""
-        matches = protocol.match(self.detections("select", detector), self._data.ground_truth("select"))
+        truth = truth_for(protocol, self._data.ground_truth("select"), self._data.durations_s())
+        matches = protocol.match(self.detections("select", detector), truth)
         scores: Mapping[str, float] = protocol.score(matches)
         return scores
 
@@ -240,7 +271,7 @@ class DetectionTrial:
         for suffix, detector in variants.items():
             found = self.detections("test", detector)
             truth = self._data.ground_truth("test")
-            matches = self._protocol.match(found, truth)
+            matches = self._protocol.match(found, truth_for(self._protocol, truth, self._data.durations_s()))
             metrics |= {f"test{suffix}/{name}": value for name, value in self._protocol.score(matches).items()}
             if self._rank == 0:
                 write_split_artifacts(
@@ -274,10 +305,31 @@ def _build_tasks(
         return {}
     feat_channels = _feat_channels(model, detector, data, device)
     num_classes = len(data.class_names)
-    return {
+    tasks: dict[str, TaskBase] = {
         name: config.build(host=model, feat_channels=feat_channels, num_classes=num_classes).to(device)
         for name, config in sorted(configs.items())
     }
+    for name, task in tasks.items():
+        task.meet({other: tasks[other] for other in getattr(configs[name], "beside", ())})
+    return tasks
+
+
+def _without_replaced(phases: tuple[Phase, ...], tasks: Mapping[str, TaskBase]) -> tuple[Phase, ...]:
+    """The recipe with weight 0 for every loss that a task takes the place of.
+
+    Raises:
+        ValueError: no phase has a loss of that name.
+    """
+    known = {loss for phase in phases for loss in phase.loss_weights}
+    for name, task in tasks.items():
+        for loss in task.replaces():
+            if loss not in known:
+                raise ValueError(f"task '{name}' replaces '{loss}', which is no loss of the detector: {sorted(known)}")
+    gone = {loss for task in tasks.values() for loss in task.replaces()}
+    return tuple(
+        dataclasses.replace(p, loss_weights={k: 0.0 if k in gone else w for k, w in p.loss_weights.items()})
+        for p in phases
+    )
 
 
 def _feat_channels(model: Any, detector: Any, data: Any, device: torch.device) -> int:

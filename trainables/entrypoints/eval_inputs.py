@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from trainables.data.readers.video_ids import read_video_ids
-from trainables.detections import FloatArray, GroundTruth
+from trainables.detections import GroundTruth
 from trainables.evaluation.frame_label_files import read_frame_labels
 from trainables.evaluation.frame_score_files import read_frame_scores
-from trainables.evaluation.frame_scores import TimedTruth
+from trainables.evaluation.frame_scores import truth_for
 from trainables.evaluation.proposal_files import read_proposals
 from trainables.evaluation.results import read_detections
 from trainables.evaluation.video_score_files import read_video_scores
@@ -39,9 +37,9 @@ def read_inputs(
         return read_frame_labels(predictions, only=only), read_frame_labels(truth, only=only), {}
     segments, durations_s = read_truth(truth, truth_format, subset)
     known = {video_id: seconds for video_id, seconds in durations_s.items() if seconds is not None}
+    held = truth_for(rules, segments, durations_s, what=str(truth))
     if takes == "frame_scores":
-        timed = TimedTruth(segments, _durations(truth, segments, durations_s))
-        return _not_empty(predictions, read_frame_scores(predictions, segments.class_names), takes), timed, known
+        return _not_empty(predictions, read_frame_scores(predictions, segments.class_names), takes), held, known
     unknown = getattr(rules, "on_unknown_label", "error")
     on_unknown_label: Literal["error", "mark"] = "error" if unknown == "error" else "mark"
     found: Any
@@ -56,7 +54,7 @@ def read_inputs(
             on_unknown_label=on_unknown_label,
             on_reversed_segment="error" if rules.on_reversed_segment == "error" else "keep",
         )
-    return _not_empty(predictions, found, takes), segments, known
+    return _not_empty(predictions, found, takes), held, known
 
 
 def read_truth(path: Path, truth_format: str, subset: str | None) -> tuple[GroundTruth, Mapping[str, float | None]]:
@@ -80,17 +78,6 @@ def read_truth(path: Path, truth_format: str, subset: str | None) -> tuple[Groun
     elif len(annotations.subsets) > 1:
         raise ValueError(f"{path} has several subsets; choose one with --subset: {', '.join(annotations.subsets)}")
     return annotations.ground_truth(), {video.video_id: video.duration_s for video in annotations.videos}
-
-
-def _durations(path: Path, truth: GroundTruth, durations_s: Mapping[str, float | None]) -> FloatArray:
-    known = [durations_s[video_id] for video_id in truth.video_ids]
-    if None in known:
-        video = truth.video_ids[known.index(None)]
-        raise ValueError(
-            f"{path}: does not say how long video '{video}' is ({known.count(None)} such videos); points in time need "
-            "annotations with durations"
-        )
-    return np.asarray(known, np.float64)
 
 
 def _not_empty(path: Path, found: Any, kind: str) -> Any:

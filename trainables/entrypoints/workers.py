@@ -1,61 +1,80 @@
-"""Several processes that train one trial: same weights, averaged gradients, gathered outputs.
+"""Several processes that train one trial as one process would: joint batches, joint losses, joint random draws.
 
-Works on ``torch.distributed`` as Ray Train sets it up; with one process everything is the identity.
+Every process has its own rows of each batch (row i is with process i modulo their number). What follows holds up to
+the rounding of sums: a loss that is a mean over inputs, or over what ``loss_counts`` names, has the value and the
+gradient of the joint batch, and dropout draws what one process would draw. Works on ``torch.distributed`` as Ray Train
+sets it up; with one process everything is the identity.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
 
 def same_weights(module: nn.Module, world_size: int) -> None:
     """Every process starts from rank 0's weights."""
     if world_size > 1:
-        for tensor in module.state_dict().values():
-            dist.broadcast(tensor, src=0)
+        _from_first(module.state_dict().values())
 
 
-def average_gradients(module: nn.Module, world_size: int, num_inputs: int) -> int:
-    """Mean of the processes' gradients weighted by their inputs, in one reduction.
+def same_buffers(module: nn.Module, world_size: int) -> None:
+    """Every process takes over rank 0's buffers: running statistics, which each gathered on its own rows."""
+    if world_size > 1:
+        _from_first(module.buffers())
 
-    With losses that are means over the batch this is the gradient of the joined batch. A process that has run out of
-    inputs takes part with none, so that uneven shards neither hang nor bias.
+
+def joint_size(num_inputs: int, world_size: int) -> int:
+    """Inputs of all processes in this step; 0 = the epoch is over everywhere."""
+    return num_inputs if world_size == 1 else int(_sum(torch.tensor([float(num_inputs)]))[0])
+
+
+def joint_losses(
+    values: Mapping[str, float], counts: Mapping[str, float], names: Sequence[str], world_size: int
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Losses of the joint batch, in one reduction.
 
     Args:
-        module: its gradients are replaced.
+        values: this process's losses by name; none where it has no inputs.
+        counts: how many things each of them is the mean of.
+        names: every loss, in the same order everywhere.
         world_size: number of processes.
-        num_inputs: this process's inputs in this step.
 
     Returns:
-        Inputs of all processes in this step; 0 = the epoch is over everywhere.
+        The joint losses, and this process's share of each joint mean; the gradient of the joint loss is the sum over
+        processes of share times gradient.
     """
     if world_size == 1:
-        return num_inputs
+        return dict(values), dict.fromkeys(names, 1.0)
+    rows = [(counts.get(name, 0.0), counts.get(name, 0.0) * values.get(name, 0.0)) for name in names]
+    total = _sum(torch.tensor(rows, dtype=torch.float64)).tolist()
+    joint = {name: weighted / count if count else 0.0 for name, (count, weighted) in zip(names, total, strict=True)}
+    shares = {n: counts.get(n, 0.0) / count if count else 0.0 for n, (count, _) in zip(names, total, strict=True)}
+    return joint, shares
+
+
+def add_gradients(module: nn.Module, world_size: int) -> None:
+    """Every gradient becomes the sum over processes, in one reduction.
+
+    A parameter without a gradient anywhere keeps none, so that an optimiser passes it over as with one process.
+    """
+    if world_size == 1:
+        return
     parameters = [p for p in module.parameters() if p.requires_grad]
-    parts = [(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1) * num_inputs for p in parameters]
-    flat = torch.cat([*parts, torch.full((1,), float(num_inputs), device=parameters[0].device)])
-    dist.all_reduce(flat)
-    total = int(flat[-1].item())
-    flat /= max(total, 1)
+    has = torch.tensor([float(p.grad is not None) for p in parameters], device=parameters[0].device)
+    parts = [(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1) for p in parameters]
+    flat = _sum(torch.cat([*parts, has]))
+    somewhere = flat[-len(parameters) :].tolist()
     offset = 0
-    for parameter in parameters:
+    for parameter, number in zip(parameters, somewhere, strict=True):
         size = parameter.numel()
-        parameter.grad = flat[offset : offset + size].view_as(parameter).clone()
+        parameter.grad = flat[offset : offset + size].view_as(parameter).clone() if number else None
         offset += size
-    return total
-
-
-def mean_over_workers(sums: Mapping[str, float], num_inputs: int, world_size: int) -> dict[str, float]:
-    """Means of an epoch from every process's sums over inputs."""
-    parts = gather_list([(dict(sums), num_inputs)], world_size)
-    total = sum(count for _, count in parts)
-    names = sorted({name for part, _ in parts for name in part})
-    return {name: sum(part.get(name, 0.0) for part, _ in parts) / total for name in names} if total else {}
 
 
 def gather_list(own: list[Any], world_size: int) -> list[Any]:
@@ -63,5 +82,29 @@ def gather_list(own: list[Any], world_size: int) -> list[Any]:
     if world_size == 1:
         return own
     parts: list[Any] = [None] * world_size
-    dist.all_gather_object(parts, own)
+    _reach(partial(dist.all_gather_object, parts, own))
     return [item for part in parts for item in part]
+
+
+def _from_first(tensors: Iterable[Tensor]) -> None:
+    for tensor in tensors:
+        _reach(partial(dist.broadcast, tensor, src=0))
+
+
+def _sum(tensor: Tensor) -> Tensor:
+    """Sum over processes, in place; on the device of the process group's backend."""
+    there = tensor.cuda() if dist.get_backend() == "nccl" else tensor
+    _reach(partial(dist.all_reduce, there))
+    return there.to(tensor.device)
+
+
+def _reach(collective: Callable[[], Any]) -> None:
+    """Run a collective operation.
+
+    Raises:
+        ConnectionError: another process of the group is gone. It is not this one's failure, and nothing it did.
+    """
+    try:
+        collective()
+    except RuntimeError as error:
+        raise ConnectionError(f"a process of the trial's group is gone: {error}") from error

@@ -19,6 +19,7 @@ from trainables.evaluation.frame_labels import (
     nearest_frames,
 )
 from trainables.evaluation.frame_scores import FrameScores, TimedTruth, check_frame_scores, check_timed_truth
+from trainables.evaluation.item_precision import item_ap
 from trainables.evaluation.matches import Matches
 from trainables.evaluation.protocol import Takes
 from trainables.evaluation.ranking import PlainMap, mean_by_positives
@@ -96,8 +97,7 @@ class FrameMapCharades25(_CharadesMap):
         return self._matches(truth.video_ids, truth.class_names, video, flat, positive, warnings)
 
     def _resample(self, matches: Matches, weights: FloatArray) -> FloatArray:
-        ap = class_ap(matches, weights, "plain")[:, :, 0]
-        normalised = class_ap(matches, weights, "normalised")[:, :, 0]
+        ap, normalised = item_ap(matches, weights, ("plain", "normalised"))
         weighted = mean_by_positives(ap, weights @ matches.num_gt)
         return np.stack([self._mean(ap), weighted, self._mean(normalised)], axis=1)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -50,6 +52,32 @@ class TimedTruth:
     def class_names(self) -> tuple[str, ...]:
         """K names."""
         return self.segments.class_names
+
+
+def truth_for(
+    protocol: Any, segments: GroundTruth, durations_s: Mapping[str, float | None], *, what: str = "ground truth"
+) -> GroundTruth | TimedTruth:
+    """The ground truth as a protocol's ``match`` takes it: with durations where it scores frames or is ``timed``.
+
+    Args:
+        protocol: ours or a plug-in's.
+        segments: the annotations.
+        durations_s: video id -> seconds, of all videos or more; None = not known.
+        what: where the annotations are from, for the complaint.
+
+    Raises:
+        ValueError: the protocol needs the duration of a video, and it is not known.
+    """
+    if not getattr(protocol, "timed", False) and getattr(protocol, "takes", "") != "frame_scores":
+        return segments
+    known = [durations_s.get(video_id) for video_id in segments.video_ids]
+    if None in known:
+        video = segments.video_ids[known.index(None)]
+        raise ValueError(
+            f"{what}: does not say how long video '{video}' is ({known.count(None)} such videos); points in time need "
+            "annotations with durations"
+        )
+    return TimedTruth(segments, np.asarray(known, np.float64))
 
 
 def check_frame_scores(found: FrameScores, num_classes: int) -> None:

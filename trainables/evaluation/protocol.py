@@ -48,6 +48,8 @@ class ScoringProtocol(ABC, Generic[State]):
     metrics_doc: ClassVar[str]
     #: kind of the predictions it scores.
     takes: ClassVar[Takes]
+    #: of detections: its truth must know how long the videos are, as that of frame scores always does.
+    timed: ClassVar[bool] = False
 
     @abstractmethod
     def metric_names(self) -> tuple[str, ...]:

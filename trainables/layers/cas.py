@@ -7,15 +7,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-CasNorm = Literal["minmax", "sigmoid", "relu_max"]
+CasNorm = Literal["minmax", "sigmoid", "relu_max", "none"]
 
 
 def normalise_cas(cas: Tensor, valid_mask: Tensor, how: CasNorm = "minmax") -> Tensor:
-    """CAS in [0, 1], 0 at padding.
+    """CAS in [0, 1] ("none": as unbounded as it came), 0 at padding.
 
     "minmax" per video and class: (H - min) / (max - min), 0 everywhere where max = min, as
     xiaomengyc/ACoL:models/vgg/vgg_v1.py does for images; the extrema carry no gradient, or the peak and the floor would
-    receive everybody's. "relu_max": max(H, 0) / max. "sigmoid": the logistic function.
+    receive everybody's. "relu_max": max(H, 0) / max. "sigmoid": the logistic function. "none": H itself.
 
     Args:
         cas: (B, K, T) unbounded.
@@ -23,6 +23,8 @@ def normalise_cas(cas: Tensor, valid_mask: Tensor, how: CasNorm = "minmax") -> T
         how: see above.
     """
     valid = valid_mask[:, None]
+    if how == "none":
+        return torch.where(valid, cas, 0.0)
     if how == "sigmoid":
         return torch.sigmoid(cas) * valid
     constant = cas.detach()

@@ -80,6 +80,7 @@ class DilatedClassifier(nn.Module):
         kernel: their size, odd.
         dropout: on the input.
         dilations: a branch each.
+        per_branch_head: every branch has a linear head of its own, or all share one.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class DilatedClassifier(nn.Module):
         kernel: int,
         dropout: float,
         dilations: tuple[int, ...],
+        per_branch_head: bool = True,
     ) -> None:
         super().__init__()
         self.dilations = dilations
@@ -101,6 +103,9 @@ class DilatedClassifier(nn.Module):
         self.branches = nn.ModuleList(
             DilatedBranch(width=width, num_classes=num_classes, dilation=d) for d in dilations
         )
+        if not per_branch_head:
+            for branch in self.branches:
+                branch.head = self.branches[0].head
 
     def forward(self, feats: Tensor, valid_mask: Tensor) -> Classified:
         """Classify (B, C, T) features; padding influences nothing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tadtune.plan.trial import Trial, make_trial
 from tadtune.spec.study import Ablation, Study
@@ -25,8 +25,5 @@ def plan_ablation(study: Study) -> list[PlannedTrial]:
     """Every trial, seed by seed, so that a study stopped early has whole seeds rather than whole rows."""
     ablation = study.ablation
     assert isinstance(ablation, Ablation), "an ablation study"
-    return [
-        PlannedTrial(row.key, make_trial(study, row.parts, row.values, seed))
-        for seed in ablation.seeds
-        for row in ablation.rows
-    ]
+    first = {row.key: make_trial(study, row.parts, row.values, 0) for row in ablation.rows}
+    return [PlannedTrial(key, replace(trial, seed=seed)) for seed in ablation.seeds for key, trial in first.items()]

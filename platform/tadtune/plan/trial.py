@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from tadtune.spec.combination import Configs, build_configs
@@ -47,7 +48,7 @@ class Trial:
             "inference": dict(self.inference),
         }
 
-    @property
+    @cached_property
     def id(self) -> str:
         """The same configuration and seed give the same id, on any machine."""
         return digest(self.plain())[:ID_LENGTH]

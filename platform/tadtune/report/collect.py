@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from tadtune.report.ablation import collect_ablation
@@ -14,6 +15,7 @@ from tadtune.report.sweep import collect_sweep
 from tadtune.report.wording import count
 from tadtune.spec.combination import build_configs
 from tadtune.spec.study import Study
+from tadtune.track.faults import WORDS
 from tadtune.track.record import TrialRecord
 from tadtune.track.statistics import Method, study_noise
 from tadtune.track.study_folder import StudyFolder
@@ -58,7 +60,7 @@ def collect(study: Study, folder: StudyFolder) -> ReportData:
         sweep=sweep,
         measurement=_measure(study, records, ablation, sweep, headline),
         evidence=collect_evidence(headline, shown),
-        warnings=(*origin_warnings(study, origins), *_failures(records), *warnings),
+        warnings=(*origin_warnings(study, origins), *_failures(records), *_repeats(records), *warnings),
     )
 
 
@@ -149,8 +151,21 @@ def _failures(records: Mapping[str, TrialRecord]) -> list[str]:
         result = record.result()
         if result is not None and result.status == "failed":
             lines = (result.error or "").strip().splitlines()
-            reasons.setdefault(lines[-1] if lines else "no reason recorded", []).append(trial_id)
+            kind = f"{WORDS[result.kind]}: " if result.kind else ""
+            reasons.setdefault(kind + (lines[-1] if lines else "no reason recorded"), []).append(trial_id)
     return [
         f"{count(len(ids), 'trial')} failed ({', '.join(ids)}) without a score: {reason}"
         for reason, ids in reasons.items()
     ]
+
+
+def _repeats(records: Mapping[str, TrialRecord]) -> list[str]:
+    """One line on the attempts that were followed by another one, by why they ended."""
+    kinds: Counter[str] = Counter()
+    for record in records.values():
+        result, attempts = record.result(), record.attempts()
+        if result is not None:
+            last = result.attempts if result.status == "failed" else 0
+            kinds.update(WORDS[attempt.kind] for attempt in attempts if attempt.number != last)
+    listed = ", ".join(f"{number} x {words}" for words, number in sorted(kinds.items()))
+    return [f"{count(kinds.total(), 'attempt')} did not end a trial and were repeated: {listed}."] if kinds else []

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,20 @@ from tadtune.plan.definition import study_definition
 from tadtune.plan.trial import Trial
 from tadtune.run.job import Job
 from tadtune.run.labels import launch_tags, make_labeller
+from tadtune.run.placement import DRIVER_RESOURCES, fitting_trials
 from tadtune.run.preflight import (
     Prepared,
+    check_batches,
     check_data_unchanged,
     check_disk,
     check_storage_from_workers,
-    fitting_trials,
     prepare_data,
 )
 from tadtune.run.progress import Progress
 from tadtune.run.session import ray_session
 from tadtune.run.stop import stop_on_signals
+from tadtune.search.source import ListSource, TrialSource
+from tadtune.spec.errors import StudyError
 from tadtune.spec.study import Study
 from tadtune.track.mlflow_store import Summary, check_tracking, default_uri
 from tadtune.track.record import Result
@@ -44,6 +48,7 @@ class Settings:
         data_root: folder of data sets.
         tracking_uri: MLflow's address, None = a local file in ``storage``.
         address: of a Ray cluster, None = local.
+        only_failed: run nothing but the trials that failed before.
         flush_s: seconds to wait for the tracking server at the end.
     """
 
@@ -51,6 +56,7 @@ class Settings:
     data_root: Path
     tracking_uri: str | None = None
     address: str | None = None
+    only_failed: bool = False
     flush_s: float = 30.0
 
 
@@ -83,29 +89,52 @@ def run_study(study: Study, settings: Settings, console: Console, conclude: Conc
     Raises:
         tadtune.spec.errors.StudyError: something does not fit; nothing was started and nothing recorded was changed.
     """
+    resume = f"stopped; `tadtune run {study.name}` with the same options resumes"
+    with (
+        prepare_launch(study, settings, console) as launch,
+        ray_session(settings.address, dashboard=study.resources.workers > 0) as nodes,
+    ):
+        concurrency = fitting_trials(study.resources, nodes)
+        check_storage_from_workers(launch.folder.path)
+        with stop_on_signals(resume) as stop:  # inside the session: Ray installs handlers of its own as it starts
+            return launch.run(concurrency, conclude, stop)
+
+
+@contextmanager
+def prepare_launch(study: Study, settings: Settings, console: Console) -> Iterator[Launch]:
+    """Everything that can be checked without a cluster; the study's folder is held while the launch is in use.
+
+    Raises:
+        tadtune.spec.errors.StudyError: something does not fit; nothing recorded was changed.
+    """
     settings = dataclasses.replace(settings, storage=settings.storage.resolve(), data_root=settings.data_root.resolve())
     uri = settings.tracking_uri or default_uri(settings.storage)
     folder = StudyFolder(settings.storage, study.slug)
+    check_batches(study)
     check_disk(settings.storage)
     check_tracking(uri)
-    resume = f"stopped; `tadtune run {study.name}` with the same options resumes"
     with folder.lock():
         definition = folder.check_definition(study_definition(study))
         data = prepare_data(study, settings.data_root)
         check_data_unchanged(folder, {prepared.digest for prepared in data.values()})
-        for record in folder.records().values():
-            record.forget_failure()
-        launch = _Launch(study, folder, settings, uri, data, console)
-        with ray_session(settings.address, dashboard=study.resources.workers > 0) as cluster:
-            concurrency = fitting_trials(study.resources, cluster)
-            check_storage_from_workers(folder.path)
-            folder.keep_definition(definition)
-            with stop_on_signals(resume) as stop:  # inside the session: Ray installs handlers of its own as it starts
-                return launch.run(concurrency, conclude, stop)
+        launch = Launch(study, folder, settings, uri, data, definition, console)
+        if settings.only_failed and not launch.failed:
+            raise StudyError([f"{folder.path}: no trial failed; `tadtune run {study.name}` runs what is left."])
+        yield launch
 
 
-class _Launch:
-    """One launch of a study; only its methods change state."""
+class Launch:
+    """One launch of a study; only its methods change state.
+
+    Args:
+        study: what to run.
+        folder: of the study, held by the caller.
+        settings: with absolute paths.
+        uri: tracking address.
+        data: each row's data set.
+        definition: of the study, to be kept once trials start.
+        console: where to write.
+    """
 
     def __init__(
         self,
@@ -114,8 +143,13 @@ class _Launch:
         settings: Settings,
         uri: str,
         data: Mapping[str, Prepared],
+        definition: dict[str, Any],
         console: Console,
     ) -> None:
+        results = {trial_id: record.result() for trial_id, record in folder.records().items()}
+        self.failed = [trial_id for trial_id, result in results.items() if result and result.status == "failed"]
+        self.folder = folder
+        self._definition = definition
         self._study = study
         self._folder = folder
         self._settings = settings
@@ -129,8 +163,7 @@ class _Launch:
         """Run the trials, then conclude."""
         from tadtune.search.tune_adapters import EventStopper, ReportListener, SourceScheduler, SourceSearcher
 
-        source = self._source()
-        finished = self._finished()
+        source, finished = self.begin()
         progress = Progress(
             self._console,
             self._study.name,
@@ -163,6 +196,17 @@ class _Launch:
         ran = len(self._finished()) - len(finished)
         return self._conclude(progress.counts(), ran, stop.is_set(), conclude)
 
+    def begin(self) -> tuple[TrialSource, dict[str, Result]]:
+        """Forget failures, so that they are repeated, and choose what is left.
+
+        Returns:
+            The source of trials, and results that count, by trial id.
+        """
+        self._folder.keep_definition(self._definition)
+        for trial_id in self.failed:
+            self._folder.record(trial_id).forget_failure()
+        return self._source(), self._finished()
+
     def _conclude(self, counts: Mapping[str, int], ran: int, interrupted: bool, conclude: Concluder) -> Outcome:
         summaries, files = ([], []) if interrupted else conclude(self._study, self._folder)
         unsent = self._tracker.close(
@@ -176,14 +220,15 @@ class _Launch:
             self._console.print(f"[yellow]{unsent}[/yellow]", soft_wrap=True)
         return Outcome(self._folder, counts, ran, interrupted, unsent)
 
-    def _source(self) -> Any:
+    def _source(self) -> TrialSource:
+        if self._settings.only_failed:  # a sampler learns of them from the records when it is next asked for new trials
+            again = [self._folder.record(trial_id).trial() for trial_id in self.failed]
+            return ListSource([trial for trial in again if trial is not None], len(self._finished()) + len(again))
         if self._study.sweep is not None:
             from tadtune.search.sweep import SweepSource
 
             limit = self._study.sweep.budget.time_s
             return SweepSource(self._study, self._folder, None if limit is None else time.monotonic() + limit)
-        from tadtune.search.source import ListSource
-
         distinct = {planned.trial.id: planned.trial for planned in self._planned}
         todo = [trial for trial_id, trial in distinct.items() if not self._folder.adopt(trial_id)]
         return ListSource(todo, len(distinct))
@@ -213,6 +258,8 @@ class _Launch:
             cpus=self._study.resources.cpus,
             gpus=self._study.resources.gpus,
             workers=self._study.resources.workers,
+            attempt=len(self._folder.record(trial.id).attempts()) + 1,
+            timeout_s=self._study.resources.timeout_s,
         )
         return {
             "trial_id": trial.id,
@@ -232,7 +279,7 @@ def _fit(
 
     resources = study.resources
     if resources.workers > 0:
-        trainable: Any = tune.with_resources(train_driver, {"cpu": 1})
+        trainable: Any = tune.with_resources(train_driver, DRIVER_RESOURCES)
     else:
         trainable = tune.with_resources(InProcessTrial, {"cpu": resources.cpus, "gpu": resources.gpus})
     tuner = tune.Tuner(

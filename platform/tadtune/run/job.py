@@ -25,6 +25,8 @@ class Job:
         cpus: per process.
         gpus: per process.
         workers: Ray Train workers, 0 = in process.
+        attempt: number of this attempt at the trial, from 1.
+        timeout_s: seconds that the trial may take, all attempts together; None = no limit.
     """
 
     trial_id: str
@@ -39,6 +41,8 @@ class Job:
     cpus: float
     gpus: float
     workers: int
+    attempt: int = 1
+    timeout_s: float | None = None
 
     def plain(self) -> dict[str, Any]:
         """As a dictionary, for Tune's config."""

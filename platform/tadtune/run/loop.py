@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 import traceback
 from collections.abc import Iterator, Mapping
@@ -11,10 +12,12 @@ from typing import Any
 
 from tadtune.plan.trial import Trial, inference_space, trial_from_plain
 from tadtune.run.job import Job
+from tadtune.run.time_limit import time_limit
 from tadtune.run.trainable import Trainable
 from tadtune.search.inner import tune_inference
 from tadtune.spec import components
 from tadtune.spec.combination import Configs, build_configs
+from tadtune.track.faults import RETRIES, Attempt, kind_of_exception, last_line
 from tadtune.track.provenance import provenance
 from tadtune.track.record import Report, Result, TrialRecord
 
@@ -42,28 +45,32 @@ def run_trial(job: Job, place: Place) -> Iterator[dict[str, Any]]:
     Yields:
         One dictionary a report: ``epoch``, ``num_epochs``, ``select/<metric>``...; the last one has ``done`` True.
         A failure of the trial's own code is recorded and ends the iteration; it is not raised with one process.
+
+    Raises:
+        ConnectionError: another process of the group is gone; why is for that one, or for the driver, to say.
     """
     record = TrialRecord(job.record_folder)
     if record.result() is not None:
         yield _final(record)
         return
     try:
-        yield from _run(job, place, record)
-    except Exception:
-        if place.rank == 0:
-            reports = record.reports()
-            record.finish(
-                Result(
-                    "failed",
-                    epochs=reports[-1].epoch if reports else 0,
-                    seconds=reports[-1].seconds if reports else 0.0,
-                    finished_at=time.time(),
-                    error=traceback.format_exc(),
-                )
-            )
+        left_s = None if job.timeout_s is None or place.rank > 0 else job.timeout_s - _seconds_so_far(record)
+        with time_limit(left_s, record.timeout):
+            yield from _run(job, place, record)
+    except Exception as error:
+        if place.world_size == 1 or not isinstance(error, ConnectionError):
+            _record_failure(job, record, error)
         if place.world_size > 1:
             raise  # the other processes of the group must not wait for this one
         yield _final(record)
+
+
+def _record_failure(job: Job, record: TrialRecord, error: Exception) -> None:
+    """Keep why this attempt ended; what will not be tried again is the trial's result at once."""
+    kind, text = kind_of_exception(error), "".join(traceback.format_exception(error))
+    attempt = Attempt(job.attempt, kind, last_line(text), time.time(), socket.gethostname(), text)
+    if record.note(attempt) and RETRIES[kind] == 0:
+        record.fail(attempt)
 
 
 def _run(job: Job, place: Place, record: TrialRecord) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import ray
 
 from tadtune.spec.combination import build_configs
 from tadtune.spec.errors import StudyError
-from tadtune.spec.study import Resources, Study
+from tadtune.spec.study import Study
 from tadtune.track.study_folder import StudyFolder
 
 #: Free disk below which nothing starts, bytes.
@@ -93,33 +92,25 @@ def check_disk(path: Path) -> None:
         raise StudyError([f"storage: {free >> 20} MiB free at {path}, 1024 are needed; free some or move --storage."])
 
 
-def fitting_trials(resources: Resources, total: Mapping[str, float]) -> int:
-    """How many trials run at a time.
-
-    A trial with Ray Train workers takes one CPU for its driver beside its workers; more trials than fit would wait
-    for each other's workers for ever, so concurrency never exceeds what the cluster has.
+def check_batches(study: Study) -> None:
+    """Workers share each batch, so none may be without a share in every one.
 
     Raises:
-        StudyError: not even one trial fits, or more are asked for than fit.
+        StudyError: a setting has smaller batches than workers.
     """
-    need = {"CPU": resources.cpus * resources.world_size, "GPU": resources.gpus * resources.world_size}
-    if resources.workers > 0:
-        need["CPU"] += 1
-    lines = [
-        f"resources: one trial needs {amount:g} {name}, the cluster has {total.get(name, 0):g}; "
-        "ask for less under `resources`, or add nodes."
-        for name, amount in need.items()
-        if amount > total.get(name, 0)
-    ]
+    settings = [("set", study.parts, study.values)]
+    if study.ablation is not None:
+        settings = [(f"rows.{row.key}", row.parts, row.values) for row in study.ablation.rows]
+    lines = []
+    for where, parts, values in settings:
+        size = getattr(build_configs(parts, values).detector, "batch_size", study.resources.workers)
+        if size < study.resources.workers:
+            lines.append(
+                f"resources.workers: {study.resources.workers} workers share batches of {size} ({where}), so that "
+                "some would never have an input; ask for fewer workers, or raise the batch size."
+            )
     if lines:
         raise StudyError(lines)
-    fits = min(int(total.get(name, 0) // amount) for name, amount in need.items() if amount > 0)
-    asked = resources.max_concurrent
-    if asked is not None and asked > fits:
-        raise StudyError(
-            [f"resources.max_concurrent: {asked} trials at a time, {fits} fit into the cluster; ask for {fits}."]
-        )
-    return asked or fits
 
 
 def check_storage_from_workers(path: Path) -> None:

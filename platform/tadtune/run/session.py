@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 # Our own records replace Tune's loggers, and our own handler its reaction to signals.
@@ -16,7 +16,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 
 @contextmanager
-def ray_session(address: str | None, *, dashboard: bool) -> Iterator[Mapping[str, float]]:
+def ray_session(address: str | None, *, dashboard: bool) -> Iterator[list[dict[str, float]]]:
     """Connect to a cluster, or start a local session and end it afterwards.
 
     Args:
@@ -25,7 +25,7 @@ def ray_session(address: str | None, *, dashboard: bool) -> Iterator[Mapping[str
             placement group of a trial that was stopped early is not given back.
 
     Yields:
-        Resources of the cluster by Ray's names.
+        What each node of the cluster has, by Ray's names.
     """
     target = address or os.environ.get("RAY_ADDRESS") or "local"
     if target == "local":
@@ -34,11 +34,17 @@ def ray_session(address: str | None, *, dashboard: bool) -> Iterator[Mapping[str
     import ray
 
     if ray.is_initialized():
-        yield ray.cluster_resources()
+        yield _nodes()
         return
     local = {"include_dashboard": dashboard, "dashboard_host": "127.0.0.1"} if target == "local" else {}
     ray.init(address=target, log_to_driver=False, logging_level="ERROR", **local)
     try:
-        yield ray.cluster_resources()
+        yield _nodes()
     finally:
         ray.shutdown()
+
+
+def _nodes() -> list[dict[str, float]]:
+    import ray
+
+    return [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]

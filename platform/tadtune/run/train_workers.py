@@ -6,6 +6,7 @@ from typing import Any
 
 from tadtune.run.job import Job
 from tadtune.run.loop import Place, run_trial
+from tadtune.track.record import TrialRecord, attempt_of_death
 
 
 def train_worker(config: dict[str, Any]) -> None:
@@ -31,8 +32,6 @@ def train_driver(config: dict[str, Any]) -> None:
     from ray.train.torch import TorchConfig, TorchTrainer
     from ray.tune.integration.ray_train import TuneReportCallback
 
-    from tadtune.search.tune_adapters import MAX_RESTARTS
-
     job = Job(**config["job"])
     trainer = TorchTrainer(
         train_worker,
@@ -47,7 +46,22 @@ def train_driver(config: dict[str, Any]) -> None:
             name=job.trial_id,
             storage_path=config["train_storage"],
             callbacks=[TuneReportCallback()],
-            failure_config=ray.train.FailureConfig(max_failures=MAX_RESTARTS),
+            # what is tried again, and how often, is decided in one place, by the driver of the study
+            failure_config=ray.train.FailureConfig(max_failures=0, max_preemption_failures=0),
         ),
     )
-    trainer.fit()
+    try:
+        trainer.fit()
+    except ray.train.TrainingFailedError as error:
+        record = TrialRecord(job.record_folder)
+        if record.result() is None:
+            record.note(attempt_of_death(record, job.attempt, _describe(error)))
+            raise
+
+
+def _describe(error: Exception) -> str:
+    """What Ray says of every process of a group that failed, a lost machine above what followed from it."""
+    failures = getattr(error, "worker_failures", {})
+    each = [f"worker {rank}: {type(one).__name__}: {one}" for rank, one in sorted(failures.items())]
+    preempted = [f"worker {rank}: preempted" for rank, one in failures.items() if getattr(one, "preempted", False)]
+    return "\n".join([f"{type(error).__name__}: {error}", *each, *preempted])

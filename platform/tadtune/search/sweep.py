@@ -70,7 +70,8 @@ class SweepSource:
         )
         # a resumed sampler goes on drawing: with the same seed it would suggest its first points once more
         drawn = len(study.get_trials(deepcopy=False))
-        study.sampler = make_sampler(self._sweep.sampler, self._sweep.space, self._sweep.seed + 1_000_003 * drawn)
+        seed = (self._sweep.seed + 1_000_003 * drawn) % 2**32  # NumPy takes no larger one
+        study.sampler = make_sampler(self._sweep.sampler, self._sweep.space, seed)
         return study
 
     def _reconcile(self) -> None:
@@ -82,11 +83,12 @@ class SweepSource:
         for trial in self._optuna.get_trials(deepcopy=False):
             trial_id = trial.user_attrs.get(_TRIAL_ID)
             result = None if trial_id is None else self._folder.record(trial_id).result()
-            if result is not None and result.status != "failed":
+            done = result is not None and result.status != "failed"
+            if done and trial.state != TrialState.FAIL:  # a failed one that was repeated since is news to Optuna
                 known.add(trial_id)
             if trial.state == TrialState.RUNNING:
                 self._tell(trial.number, result or Result("failed"))
-            if trial_id is not None and trial_id not in known and trial.state in (TrialState.RUNNING, TrialState.FAIL):
+            if trial_id is not None and not done and trial.state in (TrialState.RUNNING, TrialState.FAIL):
                 again.append(dict(trial.params))
         self._counted = set(known)
         self._add_unknown(known)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -12,12 +13,9 @@ from ray.tune.search import Searcher
 
 from tadtune.plan.trial import Trial
 from tadtune.search.source import TrialSource
-from tadtune.track.record import Result
+from tadtune.track.faults import Attempt, Kind, may_retry
+from tadtune.track.record import Report, Result, TrialRecord, attempt_of_death
 from tadtune.track.study_folder import StudyFolder
-
-#: Times a trial (or its group of workers) is started again after a process or machine was lost; a trial's own errors
-#: are never retried.
-MAX_RESTARTS = 3
 
 
 class _Unsaved:
@@ -52,10 +50,11 @@ class SourceSearcher(_Unsaved, Searcher):  # type: ignore[misc, unused-ignore]
         self._folder = folder
         self._make_config = make_config
         self._on_end = on_end
-        self._running: dict[str, Trial] = {}
-        self._lost: dict[str, int] = {}
+        self._running: dict[str, tuple[Trial, int]] = {}
+        self._ends: dict[str, list[Kind]] = {}
         self._again: list[Trial] = []
         self.pruned: set[str] = set()
+        self.deaths: dict[str, str] = {}
 
     def suggest(self, trial_id: str) -> Any:
         """Configuration of the next trial, None while only running ones may bring more, or that there is none."""
@@ -64,47 +63,49 @@ class SourceSearcher(_Unsaved, Searcher):  # type: ignore[misc, unused-ignore]
         trial = self._again.pop(0) if self._again else self._source.next()
         if trial is None:
             return None if self._running else Searcher.FINISHED
-        self._running[trial_id] = trial
-        return self._make_config(trial)
+        config = self._make_config(trial)
+        self._running[trial_id] = (trial, int(config["job"]["attempt"]))
+        return config
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
-        """Make sure the record says how the trial ended, and tell the source; a lost trial is started again."""
-        trial = self._running.pop(trial_id, None)
+        """Make sure the record says how the trial ended, and tell the source; or start the trial again."""
+        trial, number = self._running.pop(trial_id, (None, 0))
         if trial is None or (self._stopping() and self._folder.record(trial.id).result() is None):
             return
-        if self._folder.record(trial.id).result() is None and trial.id not in self.pruned:
-            self._lost[trial.id] = self._lost.get(trial.id, 0) + 1
-            if self._lost[trial.id] <= MAX_RESTARTS:
+        record = self._folder.record(trial.id)
+        outcome = record.result()
+        if outcome is None and trial.id in self.pruned:
+            outcome = _pruned(record)
+        if outcome is None:
+            attempt = self._attempt(record, trial.id, number)
+            earlier = self._ends.setdefault(trial.id, [])
+            if may_retry(attempt.kind, earlier):
+                earlier.append(attempt.kind)
                 self._again.append(trial)  # it goes on from its last checkpoint
                 return
-        outcome = self._outcome(trial.id)
+            outcome = record.fail(attempt)
         self._source.ended(trial.id, outcome)
         self._on_end(trial.id, outcome)
 
-    def _outcome(self, own_id: str) -> Result:
-        record = self._folder.record(own_id)
-        written = record.result()
-        if written is not None:
-            return written
-        reports = record.reports()
-        last = reports[-1] if reports else None
-        pruned = own_id in self.pruned
-        outcome = Result(
-            status="pruned" if pruned else "failed",
-            metrics=last.metrics if last is not None and pruned else {},
-            epochs=last.epoch if last is not None else 0,
-            seconds=last.seconds if last is not None else 0.0,
-            finished_at=time.time(),
-            error=None if pruned else f"lost: its process or machine died {MAX_RESTARTS + 1} times",
-        )
-        record.finish(outcome)
-        return outcome
+    def _attempt(self, record: TrialRecord, own_id: str, number: int) -> Attempt:
+        """How the attempt that just ended did so: as its process wrote, else as Ray says."""
+        record.note(attempt_of_death(record, number, self.deaths.pop(own_id, "")))
+        return next(attempt for attempt in record.attempts() if attempt.number == number)
 
     def save(self, checkpoint_path: str) -> None:
         """Tune's own state is not used: the records and the sampler's storage are."""
 
     def restore(self, checkpoint_path: str) -> None:
         """Tune's own state is not used: the records and the sampler's storage are."""
+
+
+def _pruned(record: TrialRecord) -> Result:
+    """Write the result of a trial that a policy stopped."""
+    reports = record.reports()
+    last = reports[-1] if reports else Report(0, 0.0, {}, 0.0)
+    outcome = Result("pruned", metrics=last.metrics, epochs=last.epoch, seconds=last.seconds, finished_at=time.time())
+    record.finish(outcome)
+    return outcome
 
 
 class SourceScheduler(_Unsaved, FIFOScheduler):  # type: ignore[misc, unused-ignore]
@@ -131,6 +132,11 @@ class SourceScheduler(_Unsaved, FIFOScheduler):  # type: ignore[misc, unused-ign
             self._searcher.pruned.add(own_id)
             return str(TrialScheduler.STOP)
         return str(TrialScheduler.CONTINUE)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Keep what Ray says of a process that died, for the searcher, who is asked next."""
+        text = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
+        self._searcher.deaths[trial.config["trial_id"]] = text.rpartition("Failure #")[2]
 
 
 class ReportListener(_Unsaved, tune.Callback):  # type: ignore[misc, unused-ignore]

@@ -61,7 +61,8 @@ def build_configs(parts: Parts, values: Mapping[str, Any]) -> Configs:
     """Configurations with ``values`` (full path -> value) over the defaults.
 
     Raises:
-        StudyError: unknown paths, wrong types, values out of bounds; one line each.
+        StudyError: unknown paths, wrong types, values out of bounds; one line each. Or the detector so configured
+            reads something else than the data set holds.
     """
     classes = _classes(parts)
     lines: list[str] = []
@@ -80,30 +81,58 @@ def build_configs(parts: Parts, values: Mapping[str, Any]) -> Configs:
             lines.extend(error.lines)
     if lines:
         raise StudyError(lines)
+    inputs, held = built["detector"].inputs, built["dataset"].inputs
+    if inputs != held:
+        raise StudyError([f"combination: {_other_inputs(inputs, held, parts.detector, parts.dataset)}."])
     tasks = {name: built[f"tasks.{name}"] for name in parts.tasks}
     return Configs(built["detector"], tasks, built["dataset"], built["protocol"])
 
 
+def _other_inputs(inputs: str, held: str, detector: str, dataset: str) -> str:
+    return f"detector '{detector}' reads {inputs}, data set '{dataset}' holds {held}"
+
+
 def misfit(detector: str, tasks: tuple[str, ...], dataset: str) -> str | None:
-    """Why a combination cannot run, or None where it can.
+    """Why a combination cannot run, every reason of the first part that does not fit, or None where it can.
 
     A detector reads what the data set holds, features or frames. A task may neither read a view the detector does not
-    offer nor labels the detector is forbidden to see.
+    offer nor labels the detector is forbidden to see, and the tasks it builds upon have to be there.
     """
     host = components.load("detector", detector)
     data = components.load("dataset", dataset)
-    if host.inputs != data.inputs:
-        return f"detector '{detector}' reads {host.inputs}, data set '{dataset}' holds {data.inputs}"
+    # a detector that reads either says which only when it is configured
+    if isinstance(host.inputs, str) and host.inputs != data.inputs:
+        return _other_inputs(host.inputs, data.inputs, detector, dataset)
     if _LABELS.index(host.supervision) > _LABELS.index(data.supervision):
         return f"detector '{detector}' needs {host.supervision}, data set '{dataset}' has {data.supervision}"
     for name in tasks:
-        task = components.load("task", name)
-        missing = [view for view in task.requires if view not in host.views]
-        if missing:
-            return f"task '{name}' needs {', '.join(missing)}, which detector '{detector}' does not offer"
-        if _LABELS.index(task.supervision) > _LABELS.index(host.supervision):
-            return (
-                f"task '{name}' reads {task.supervision}, detector '{detector}' is trained with "
-                f"{host.supervision} only and may not read more"
-            )
+        reasons = _task_misfits(name, components.load("task", name), detector, host, tasks)
+        if reasons:
+            return "; ".join(reasons)
     return None
+
+
+def with_companions(task: str) -> tuple[str, ...]:
+    """A task and those it does not work without, sorted."""
+    return tuple(sorted({task, *_companions(components.load("task", task))}))
+
+
+def _companions(task: Any) -> tuple[str, ...]:
+    return tuple(getattr(task, "beside", ()))
+
+
+def _task_misfits(name: str, task: Any, detector: str, host: Any, tasks: tuple[str, ...]) -> list[str]:
+    reasons = []
+    missing = [view for view in task.requires if view not in host.views]
+    if missing:
+        reasons.append(f"task '{name}' needs {', '.join(missing)}, which detector '{detector}' does not offer")
+    if _LABELS.index(task.supervision) > _LABELS.index(host.supervision):
+        reasons.append(
+            f"task '{name}' reads {task.supervision}, detector '{detector}' is trained with "
+            f"{host.supervision} only and may not read more"
+        )
+    absent = [other for other in _companions(task) if other not in tasks]
+    if absent:
+        listed = ", ".join(f"'{other}'" for other in absent)
+        reasons.append(f"task '{name}' builds upon {listed}; add {listed} to the tasks, or leave '{name}' out")
+    return reasons

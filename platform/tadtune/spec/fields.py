@@ -10,6 +10,7 @@ import dataclasses
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from tadtune.spec.errors import StudyError, nearest
@@ -61,7 +62,7 @@ def field_infos(config: Any) -> dict[str, FieldInfo]:
 
 def _walk(config: Any, prefix: str) -> list[FieldInfo]:
     cls = config if isinstance(config, type) else type(config)
-    hints = get_type_hints(cls)
+    hints = _hints(cls)
     infos: list[FieldInfo] = []
     for field in dataclasses.fields(cls):
         path = f"{prefix}{field.name}"
@@ -73,6 +74,12 @@ def _walk(config: Any, prefix: str) -> list[FieldInfo]:
             known = {key: field.metadata[key] for key in _METADATA if key in field.metadata}
             infos.append(FieldInfo(path=path, type=hints[field.name], default=default, **known))
     return infos
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    """Types of a class's fields; reading them compiles every annotation, and a plan of thousands asks every time."""
+    return get_type_hints(cls)
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
@@ -115,7 +122,7 @@ def build_config(cls: type, values: Mapping[str, Any], *, where: str) -> Any:
 
 
 def _construct(cls: type, values: Mapping[str, Any], prefix: str) -> Any:
-    hints = get_type_hints(cls)
+    hints = _hints(cls)
     arguments: dict[str, Any] = {}
     for field in dataclasses.fields(cls):
         path = f"{prefix}{field.name}"

@@ -127,9 +127,12 @@ def _resources(section: Section) -> Resources:
         cpus=section.positive("cpus", (int, float), 1.0, least=0.1),
         gpus=section.positive("gpus", (int, float), 0.0, least=0),
         max_concurrent=section.positive("max_concurrent", int, None),
+        timeout_s=section.seconds("timeout"),
     )
     if resources.workers > 1 and resources.gpus % 1:
         section.complain("gpus", f"{resources.gpus} per worker: data-parallel workers need whole GPUs")
+    if resources.timeout_s is not None and resources.timeout_s <= 0:
+        section.complain("timeout", f"{resources.timeout_s:g} s is no time at all; leave it out for no limit")
     section.finish()
     return resources
 

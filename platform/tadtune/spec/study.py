@@ -59,12 +59,14 @@ class Resources:
         cpus: per process.
         gpus: per process.
         max_concurrent: trials at a time; None = as many as fit.
+        timeout_s: seconds that a trial may take, all attempts together; None = no limit.
     """
 
     workers: int = 0
     cpus: float = 1.0
     gpus: float = 0.0
     max_concurrent: int | None = None
+    timeout_s: float | None = None
 
     @property
     def world_size(self) -> int:

@@ -97,7 +97,7 @@ def find_table(paper: str, key: str) -> PaperTable:
 
 
 def _table(paper: str, raw: Mapping[str, Any]) -> PaperTable:
-    names = {_column_key(c): metric_name(_column_key(c)) for c in raw.get("columns") or []}
+    names = {_column_key(c): metric_name(_without_dataset(c)) for c in raw.get("columns") or []}
     rows = {}
     for row in raw.get("rows") or []:
         values = {names.get(k, k): float(v) for k, v in (row.get("values") or {}).items() if v is not None}
@@ -113,6 +113,12 @@ def _table(paper: str, raw: Mapping[str, Any]) -> PaperTable:
 
 def _column_key(column: Any) -> str:
     return str(column["key"]) if isinstance(column, Mapping) else str(column)
+
+
+def _without_dataset(column: Any) -> str:
+    """Key of a column; a table of several data sets begins it with one of them."""
+    prefix = f"{column['dataset']}." if isinstance(column, Mapping) and "dataset" in column else ""
+    return _column_key(column).removeprefix(prefix)
 
 
 def metric_name(column: str) -> str:

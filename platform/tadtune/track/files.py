@@ -10,7 +10,10 @@ from typing import Any
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a file in one step; a reader sees the old or the new content, never a part."""
+    """Replace a file in one step; a reader sees the old or the new content, never a part.
+
+    Only its owner may read it, as is so for every temporary file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -27,6 +30,21 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON in one step."""
     write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def create_json(path: Path, value: Any) -> bool:
+    """Write JSON in one step where there is no such file yet; whether there was none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            json.dump(value, stream, indent=1, sort_keys=True)
+        os.link(name, path)  # fails where the name is taken, unlike a rename; works on NFS too
+    except FileExistsError:
+        return False
+    finally:
+        Path(name).unlink(missing_ok=True)
+    return True
 
 
 def read_json(path: Path) -> Any:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 
 from tadtune.plan.trial import digest
 from tadtune.spec.errors import StudyError
+from tadtune.track.mlflow_check import tracking_problem
 from tadtune.track.record import Report, Result
 
 # A dead server must not hold a client for minutes: what is not sent stays in the spool.
@@ -34,23 +33,15 @@ def default_uri(storage: Path) -> str:
     return f"sqlite:///{(storage / 'mlflow.db').resolve()}"
 
 
-def check_tracking(uri: str, timeout_s: float = 3.0) -> None:
-    """The tracking server must answer before anything is taken.
+def check_tracking(uri: str) -> None:
+    """A study must be able to record before anything is taken.
 
     Raises:
-        StudyError: it does not, or the address is of a kind that is not supported.
+        StudyError: it is not; what is wrong and the way out.
     """
-    if uri.startswith(("http://", "https://")):
-        try:
-            with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=timeout_s):
-                return
-        except (urllib.error.URLError, TimeoutError, OSError) as error:
-            reason = getattr(error, "reason", error)
-            raise StudyError(
-                [f"tracking: {uri} does not answer ({reason}); start it, or leave out --tracking-uri for a local file."]
-            ) from error
-    if not uri.startswith(("sqlite:///", "postgresql", "mysql")):
-        raise StudyError([f"tracking: '{uri}' is no http(s)://, sqlite:/// or postgresql:// address."])
+    problem = tracking_problem(uri)
+    if problem:
+        raise StudyError([f"tracking: {problem}"])
 
 
 @dataclass(frozen=True)
@@ -163,6 +154,7 @@ class MlflowStore:
         tags += [RunTag(f"tuned.{path}", str(value)) for path, value in sorted(result.inference.items())]
         if result.error:
             tags.append(RunTag("tadtune.error", result.error[-5000:]))
+            tags.append(RunTag("tadtune.failure", result.kind))
         self._client.log_batch(run_id, metrics=metrics, tags=tags)
         for path in artifacts:
             self._client.log_artifact(run_id, str(path))

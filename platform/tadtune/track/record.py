@@ -5,19 +5,24 @@
     trial.json            configuration, seed, hashes, versions, host        written before training
     metrics.jsonl         one line a report, also the spool of the tracker   appended
     checkpoint.pt         weights and optimiser, ``weights_only=True``       replaced in one step
+    attempts/             one file an attempt that ended without a result    written once each
+    timeout.txt           where an attempt was when its time was over        written by the interpreter's watchdog
     artifacts/            raw outputs, detections, matches                   written by the trainable at its end
     result.json           status, metrics, objective                         written last: its presence = finished
 """
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from tadtune.plan.trial import Trial, trial_from_plain
-from tadtune.track.files import append_line, read_json, read_lines, write_json
+from tadtune.track.faults import WORDS, Attempt, Kind, kind_of_death, last_line
+from tadtune.track.files import append_line, create_json, read_json, read_lines, write_json
 
 Status = Literal["complete", "pruned", "failed"]
 
@@ -27,7 +32,7 @@ class Result:
     """How a trial ended.
 
     Attributes:
-        status: "complete", "pruned" (a policy stopped it) or "failed" (its own code raised).
+        status: "complete", "pruned" (a policy stopped it) or "failed".
         metrics: name -> value, ``select/...``, ``test/...`` and their tuned variants; fractions, not percent.
         objective: what the outer study sees, None unless complete or pruned.
         epochs: trained.
@@ -35,6 +40,8 @@ class Result:
         finished_at: Unix time.
         inference: tuned inference values, full field path -> value ({} = nothing was tuned).
         error: traceback of a failed trial.
+        kind: why it failed, one of :data:`tadtune.track.faults.Kind`; "" unless failed.
+        attempts: attempts that a failed trial took, all launches together.
     """
 
     status: Status
@@ -45,6 +52,8 @@ class Result:
     finished_at: float = 0.0
     inference: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
+    kind: Kind | Literal[""] = ""
+    attempts: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,22 @@ class Report:
     time: float
     metrics: Mapping[str, float]
     seconds: float
+
+
+def attempt_of_death(record: TrialRecord, number: int, text: str) -> Attempt:
+    """An attempt whose process could not say itself why it ended.
+
+    Args:
+        record: of the trial.
+        number: of the attempt.
+        text: what Ray says of the process.
+    """
+    traceback = record.timeout.read_text(encoding="utf-8") if record.timeout.is_file() else ""
+    kind: Kind = "timeout" if traceback else kind_of_death(text)
+    reason = f"{WORDS[kind]}: {last_line(text) or 'Ray gives no reason'}"
+    if kind == "timeout":
+        reason = f"{WORDS[kind]} (resources.timeout); it goes on from its last checkpoint with a larger limit"
+    return Attempt(number, kind, reason, time.time(), socket.gethostname(), traceback or text)
 
 
 class TrialRecord:
@@ -83,6 +108,11 @@ class TrialRecord:
     def artifacts(self) -> Path:
         """Where the trainable writes what it leaves behind."""
         return self.folder / "artifacts"
+
+    @property
+    def timeout(self) -> Path:
+        """Where the watchdog writes what a trial was doing when its time was over."""
+        return self.folder / "timeout.txt"
 
     def start(self, trial: Trial, provenance: Mapping[str, Any]) -> None:
         """Write ``trial.json`` unless an earlier attempt did."""
@@ -118,8 +148,38 @@ class TrialRecord:
         content = read_json(self.folder / "result.json")
         return None if content is None else Result(**content)
 
-    def forget_failure(self) -> None:
-        """Let a failed trial run again, from its last checkpoint."""
+    def attempts(self) -> list[Attempt]:
+        """Attempts that ended without a result, in order."""
+        found = [read_json(path) for path in (self.folder / "attempts").glob("[0-9]*.json")]
+        return sorted((Attempt(**content) for content in found), key=lambda attempt: attempt.number)
+
+    def note(self, attempt: Attempt) -> bool:
+        """Keep how an attempt ended; the first of a group's processes to say so has the word.
+
+        Returns:
+            Whether it was the first.
+        """
+        return create_json(self.folder / "attempts" / f"{attempt.number:03}.json", asdict(attempt))
+
+    def fail(self, attempt: Attempt) -> Result:
+        """Write the result of a trial that will not be tried again in this launch."""
+        reports = self.reports()
+        result = Result(
+            "failed",
+            epochs=reports[-1].epoch if reports else 0,
+            seconds=reports[-1].seconds if reports else 0.0,
+            finished_at=attempt.ended_at,
+            error=attempt.error if attempt.reason in last_line(attempt.error) else f"{attempt.error}\n{attempt.reason}",
+            kind=attempt.kind,
+            attempts=attempt.number,
+        )
+        self.finish(result)
+        return result
+
+    def forget_failure(self) -> bool:
+        """Let a failed trial run again, from its last checkpoint; whether it had failed."""
         result = self.result()
-        if result is not None and result.status == "failed":
+        failed = result is not None and result.status == "failed"
+        if failed:
             (self.folder / "result.json").unlink()
+        return failed

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from trainables.contracts import TaskBase
 from trainables.detections import Detections
+from trainables.layers.anchors import clip_to_video
 from trainables.layers.cas import normalise_cas
 from trainables.layers.ranking import best_per_group
-from trainables.losses.oic import clip_straight_through, oic_loss
+from trainables.losses.oic import oic_loss
 from trainables.records import Batch, Outputs, RawOutput
 from trainables.segments import seconds_to_grid
 
@@ -53,8 +54,7 @@ class Oic(TaskBase):
         probs = normalise_cas(cas if self._grad_to_cas else cas.detach(), outputs.valid_mask)
         rows = best_per_group(view.scores, view.input_index, max_num=self._top)
         video, label = view.input_index[rows], view.labels[rows]
-        length = outputs.valid_mask.sum(dim=1)[video].to(view.ends_grid.dtype)[:, None]
-        ends = clip_straight_through(view.ends_grid[rows] / length, 0.0, 1.0) * length
+        ends = clip_to_video(view.ends_grid[rows], outputs.valid_mask.sum(dim=1)[video])
         values = oic_loss(probs[video, label], ends[:, :1], ends[:, 1:], gamma=self._gamma, outer_min=self._outer_min)
         return {"oic_task": (values + 1.0).mean()}
 

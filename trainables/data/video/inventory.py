@@ -73,7 +73,7 @@ def take_inventory(folder: Path, videos: Mapping[str, Path]) -> dict[str, Checke
         videos: video id -> file below the folder.
 
     Raises:
-        OSError: the inventory cannot be written.
+        ValueError: the inventory cannot be read or written.
     """
     known = _read(folder)
     found: dict[str, CheckedVideo] = {}
@@ -152,5 +152,10 @@ def _write(folder: Path, videos: Mapping[str, CheckedVideo]) -> None:
         "videos": {video_id: asdict(video) for video_id, video in videos.items()},
     }
     scratch = folder / f".{INVENTORY_NAME}.{uuid.uuid4().hex[:8]}.partial"
-    scratch.write_text(json.dumps(content, indent=1) + os.linesep, encoding="utf-8")
-    scratch.replace(folder / INVENTORY_NAME)
+    try:
+        scratch.write_text(json.dumps(content, indent=1) + os.linesep, encoding="utf-8")
+        scratch.replace(folder / INVENTORY_NAME)
+    except OSError as error:
+        raise ValueError(
+            f"{folder / INVENTORY_NAME}: cannot be written ({error.strerror}); make the folder writable, or copy it"
+        ) from error

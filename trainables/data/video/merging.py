@@ -106,13 +106,15 @@ class Part(NamedTuple, Generic[V]):
 
 def rounds(clips: Iterable[WantedClip[V]], num_bytes: int) -> Iterator[list[WantedClip[V]]]:
     """Groups of 1, 2, 4, ... :data:`MOST_AHEAD` clips one after another, of at most so many bytes, or of one clip."""
-    size, held, held_bytes = 1, list[WantedClip[V]](), 0
+    size, held = 1, list[WantedClip[V]]()
     for clip in clips:
-        if held and (len(held) == size or held_bytes + clip.num_bytes > num_bytes):
+        if held and sum(one.num_bytes for one in (*held, clip)) > num_bytes:
             yield held
-            size, held, held_bytes = min(2 * size, MOST_AHEAD), [], 0
+            size, held = min(2 * size, MOST_AHEAD), []
         held.append(clip)
-        held_bytes += clip.num_bytes
+        if len(held) == size:
+            yield held
+            size, held = min(2 * size, MOST_AHEAD), []
     if held:
         yield held
 

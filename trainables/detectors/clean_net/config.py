@@ -171,12 +171,19 @@ class Infer:
         None, "sel.theta_sap at test; null = the same", search=(0.0, 2.0), source="4.1", acts="inference"
     )
     window: int | None = param(
-        None, "contrast.window at test; null = the same", bounds=(3, 99), source="3.3.2", acts="inference"
-    )
+        None, "contrast.window at test; null = the same", choices=(None, 3, 5, 7, 9, 11, 15), bounds=(3, 99),
+        source="3.3.2", acts="inference",
+    )  # fmt: skip
     ratio: float | None = param(
         None, "contrast.ratio at test; null = the same", search=(0.1, 0.5), bounds=(0.01, 0.5), source="Eq. (8)",
         acts="inference",
     )  # fmt: skip
+    tie: Literal["first", "nearest"] | None = param(
+        None, "contrast.tie at test; null = the same", source="ours", acts="inference"
+    )
+    min_region: float | None = param(
+        None, "contrast.min_region at test; null = the same", bounds=(0.0, None), source="ours", acts="inference"
+    )
     w_edge: float | None = param(
         None, "contrast.w_edge at test; null = the same", search=(0.0, 3.0), bounds=(0.0, None), source="Eq. (12)",
         acts="inference",

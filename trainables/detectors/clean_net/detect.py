@@ -79,6 +79,6 @@ def _segments(r: RawOutput, config: Config) -> Tensor:
 
 def _at_test(config: Config) -> Contrast:
     """The evaluator with the values that hold at test."""
-    names = ("window", "ratio", "w_edge")
+    names = ("window", "ratio", "tie", "min_region", "w_edge")
     changes = {name: getattr(config.infer, name) for name in names if getattr(config.infer, name) is not None}
     return dataclasses.replace(config.contrast, **changes)

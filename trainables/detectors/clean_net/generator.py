@@ -5,71 +5,16 @@ Letters: B videos, C channels, W width, M anchors, T snippets, P parts of an anc
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from trainables.layers.anchors import anchor_samples
-
-Norm = Literal["none", "bn", "gn"]
+from trainables.layers.norms import Norm, make_norm
 
 #: Negative slope of the rectifier, zhengshou/AutoLoc:exp/TH14/train.tpl.
 SLOPE = 0.1
-
-
-class GroupNorm(nn.Module):
-    """Group normalisation over the valid snippets of a video (Wu and He 2018, arXiv:1803.08494).
-
-    Args:
-        width: W; there are up to 32 groups.
-        eps: added to the variance.
-    """
-
-    def __init__(self, width: int, *, eps: float = 1e-5) -> None:
-        super().__init__()
-        self._groups, self._eps = math.gcd(32, width), eps
-        self.weight = nn.Parameter(torch.ones(width))
-        self.bias = nn.Parameter(torch.zeros(width))
-
-    def forward(self, x: Tensor, valid_mask: Tensor) -> Tensor:
-        """(B, W, T); values at padding have no meaning."""
-        grouped = x.reshape(len(x), self._groups, -1, x.shape[2])
-        mask = valid_mask[:, None, None].to(x.dtype)
-        count = mask.sum(dim=(2, 3), keepdim=True) * grouped.shape[2]
-        mean = (grouped * mask).sum(dim=(2, 3), keepdim=True) / count
-        variance = ((grouped - mean).square() * mask).sum(dim=(2, 3), keepdim=True) / count
-        scaled = ((grouped - mean) * torch.rsqrt(variance + self._eps)).flatten(1, 2)
-        return scaled * self.weight[:, None] + self.bias[:, None]
-
-
-class BatchNorm(nn.Module):
-    """Batch normalisation over the valid snippets of all videos.
-
-    Args:
-        width: W.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm1d(width)
-
-    def forward(self, x: Tensor, valid_mask: Tensor) -> Tensor:
-        """(B, W, T), 0 at padding."""
-        rows = self.norm(x.transpose(1, 2)[valid_mask])
-        result = x.new_zeros(x.shape[0], x.shape[2], x.shape[1], dtype=rows.dtype)
-        result[valid_mask] = rows
-        return result.transpose(1, 2)
-
-
-class Identity(nn.Module):
-    """No normalisation."""
-
-    def forward(self, x: Tensor, valid_mask: Tensor) -> Tensor:
-        """As it came."""
-        return x
 
 
 class ProposalGenerator(nn.Module):
@@ -90,7 +35,7 @@ class ProposalGenerator(nn.Module):
         super().__init__()
         sizes = [feat_dim] + [width] * layers
         self.convs = nn.ModuleList(nn.Conv1d(a, b, 3, padding=1, bias=norm == "none") for a, b in pairwise(sizes))
-        self.norms = nn.ModuleList(_norm(norm, width) for _ in self.convs)
+        self.norms = nn.ModuleList(make_norm(norm, width) for _ in self.convs)
         self._anchors, self._parts = anchors, parts
         # with samples one kernel runs along them, whatever the anchor; without, every anchor has its own
         self.output = nn.Conv1d(width, 2 * len(anchors), 1) if parts is None else nn.Conv1d(width, 2, parts)
@@ -129,9 +74,3 @@ class ProposalGenerator(nn.Module):
         flat = index.flatten(2)[:, None].expand(-1, 2, -1, -1)  # (B, 2, P, M T)
         gathered = columns.gather(3, flat).sum(dim=2)
         return gathered.reshape(len(trunk), 2, *index.shape[2:]) + self.output.bias[:, None, None]
-
-
-def _norm(kind: Norm, width: int) -> nn.Module:
-    if kind == "gn":
-        return GroupNorm(width)
-    return BatchNorm(width) if kind == "bn" else Identity()

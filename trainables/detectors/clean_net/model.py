@@ -162,6 +162,10 @@ class CleanNet(nn.Module):
             raise ValueError("the losses of clean_net need video labels; the batch has none")
         return {name: known[name](outputs, batch.video_labels) for name in active}
 
+    def loss_counts(self, outputs: Outputs, batch: Batch) -> Mapping[str, float]:
+        """``contrast`` is a mean over positive segments."""
+        return {"contrast": float(outputs.terms["positive"].sum())} if "positive" in outputs.terms else {}
+
     def _class_loss(self, outputs: Outputs, video_labels: Tensor) -> Tensor:
         return mil_loss(outputs.terms["video_probs"], video_labels)
 

@@ -60,6 +60,9 @@ class Mdcm:
         choices=_DILATIONS,
         source="III-C",
     )
+    per_branch_head: bool = param(
+        True, "each branch has a classifier of its own, or all share one", source="ours; III-C does not say"
+    )
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,11 @@ class Brm:
 
     enabled: bool = param(True, "regress boundaries; otherwise the CAS is thresholded", source="III-E")
     width: int = param(128, "channels", bounds=(1, None), source="III-E")
+    batch_norm: bool = param(
+        False,
+        "batch normalisation after each convolution",
+        source="III-E has none; zhengshou/AutoLoc:exp/TH14/train.tpl",
+    )
     anchors: tuple[int, ...] = param((1, 2, 4, 8, 16, 32), "anchor lengths, samples", source="IV-A, THUMOS'14")
     gamma: float = param(
         0.25, "rim of a segment as a share of its length", symbol="gamma", search=(0.1, 0.75), bounds=(0.0, 4.0),
@@ -122,6 +130,10 @@ class Brm:
         bounds=(0.0, None),
         source="zhengshou/AutoLoc OUTER_MIN",
     )
+    oic_mode: Literal["continuous", "discrete"] = param(
+        "continuous", "ends between samples, or on whole samples with the gradient AutoLoc writes by hand",
+        source="Eq. (2); discrete: zhengshou/AutoLoc:lib/layers/oic_loss.py",
+    )  # fmt: skip
     cas_thr: float = param(
         0.1, "anchors only where the CAS reaches this", search=(0.01, 0.5), bounds=(0.0, 1.0), source="III-E"
     )
@@ -136,6 +148,11 @@ class Brm:
         "sum", "OIC terms of a video", choices=("sum", "mean"), source="III-E; mean: zhengshou/AutoLoc"
     )
     grad_to_cas: bool = param(True, "the OIC loss also trains the classifier", source="Table VII, read so")
+    length_prior: Literal["none", "class_gaussian"] = param(
+        "none", "class_gaussian: the anchor of a position is chosen also by how usual its length is among the class's "
+        "annotated training segments; such a run reads boundaries and is not weakly supervised",
+        source="III-E has none; zhengshou/AutoLoc:lib/utils/ops.py compute_frame_prior",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -232,6 +249,10 @@ class Post:
         source="III-F",
         acts="inference",
     )
+    oic_mode: Literal["continuous", "discrete"] | None = param(
+        None, "brm.oic_mode at test; null = the same",
+        source="Eq. (2); discrete: zhengshou/AutoLoc:lib/layers/oic_loss.py", acts="inference",
+    )  # fmt: skip
     tau_cas: float = param(
         0.5, "without boundary regression: runs of the CAS above this", search=(0.1, 0.8), bounds=(0.0, 1.0),
         source="wanglimin/UntrimmedNet:matlab/thumos_detection.m", acts="inference",
@@ -267,9 +288,10 @@ class Config:
     optim: Optim = Optim()
     train: Train = Train()
     post: Post = Post()
-    cas_norm: Literal["minmax", "sigmoid", "relu_max"] = param(
-        "minmax", "how the CAS comes to [0, 1]", choices=("minmax", "sigmoid", "relu_max"), source="ours (ACoL)"
-    )
+    cas_norm: Literal["minmax", "sigmoid", "relu_max", "none"] = param(
+        "minmax", "how the CAS comes to [0, 1]; none = it stays unbounded, and every threshold acts on its own scale",
+        choices=("minmax", "sigmoid", "relu_max"), source="ours (xiaomengyc/ACoL:models/vgg/vgg_v1.py)",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         if self.base.kernel % 2 == 0:
@@ -282,6 +304,11 @@ class Config:
             raise ValueError(f"post.score_terms: {self.post.score_terms} must be some of act, class, oic")
         if self.train.mode == "stagewise" and not self.brm.enabled:
             raise ValueError("train.mode: stagewise trains only the boundary regression, but brm.enabled is false")
+        if self.brm.length_prior != "none":
+            if not self.brm.enabled:
+                raise ValueError("brm.length_prior: it chooses among regressed anchors, but brm.enabled is false")
+            # this run is handed the training boundaries, which the detector as such is not
+            object.__setattr__(self, "supervision", "segments")
 
     def check_data(self, dataset: Any, data_root: Path) -> None:
         """Knowledge transfer needs trimmed clips.
@@ -334,6 +361,7 @@ class Config:
             kernel=self.base.kernel,
             dropout=self.base.dropout,
             dilations=self.mdcm.dilations,
+            per_branch_head=self.mdcm.per_branch_head,
             num_stages=self.ccm.stages,
             xi_era=self.ccm.xi_era,
             test_class_prob=self.ccm.test_class_prob,

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from trainables.detections import Detections
 from trainables.detectors.kt_mgfn.config import Config
-from trainables.detectors.kt_mgfn.selection import clipped_segments, select
+from trainables.detectors.kt_mgfn.length_prior import log_length_density
+from trainables.detectors.kt_mgfn.selection import select
+from trainables.layers.anchors import clip_to_video, decode_anchors
 from trainables.layers.integral import mean_between
 from trainables.layers.nms import suppress
 from trainables.records import RawOutput
@@ -36,7 +38,7 @@ def detect_segments(raw: Sequence[RawOutput], config: Config) -> Detections:
 
     Args:
         raw: one entry per video, tensors ``cas`` (K, T), ``class_probs`` (K,) and, with boundary regression,
-            ``offsets`` (2, M, T).
+            ``offsets`` (2, M, T), and with a length prior ``length_prior`` (K, 2).
         config: with the inference values to use.
 
     Returns:
@@ -72,18 +74,25 @@ def _gated(r: RawOutput, least: float) -> tuple[Tensor, Tensor, Tensor]:
 def _by_regression(video: int, r: RawOutput, config: Config) -> _Scored:
     cas, probs, classes = _gated(r, config.post.test_cls_thr)
     anchors = torch.tensor(config.brm.anchors, dtype=torch.float64)
-    segments = clipped_segments(r.tensors["offsets"][..., : r.num_samples].double(), anchors, r.num_samples)
-    gamma = config.brm.gamma if config.post.gamma is None else config.post.gamma
+    offsets = r.tensors["offsets"][..., : r.num_samples].double()
+    segments = clip_to_video(decode_anchors(offsets[None], anchors), torch.tensor([r.num_samples]))
+    segments = segments.expand(len(classes), -1, -1, -1)
+    log_prior = None
+    if config.brm.length_prior != "none":
+        seconds = torch.full((len(classes),), r.seconds_per_sample, dtype=torch.float64)
+        log_prior = log_length_density(segments, seconds, r.tensors["length_prior"][classes])
     found = select(
         cas,
-        segments.expand(len(classes), *segments.shape),
+        segments,
         cas_thr=config.brm.cas_thr if config.post.cas_thr is None else config.post.cas_thr,
         oic_keep=config.brm.oic_keep if config.post.oic_keep is None else config.post.oic_keep,
-        gamma=gamma,
+        gamma=config.brm.gamma if config.post.gamma is None else config.post.gamma,
         outer_min=config.brm.outer_min,
+        oic_mode=config.brm.oic_mode if config.post.oic_mode is None else config.post.oic_mode,
+        log_prior=log_prior,
     )
-    act = mean_between(cas[found.sequence], found.ends[:, :1], found.ends[:, 1:])[:, 0]
-    # rounding may put a loss above 1
+    # rounding may put a loss above 1, and an unbounded CAS its mean below 0
+    act = mean_between(cas[found.sequence], found.ends[:, :1], found.ends[:, 1:])[:, 0].clamp(min=0.0)
     terms = {"act": act, "class": probs[found.sequence], "oic": (1.0 - found.oic).clamp(min=0.0)}
     score = torch.stack([terms[name] for name in config.post.score_terms]).prod(dim=0)
     return _Scored(torch.full_like(found.sequence, video), classes[found.sequence], score, found.ends)

@@ -8,12 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainables.config import Sampling
 from trainables.contracts import Inputs
 from trainables.detections import Detections
 from trainables.detectors.kt_mgfn.config import Brm, Config, Ktm
 from trainables.detectors.kt_mgfn.detect import detect_segments
+from trainables.detectors.kt_mgfn.length_prior import fit_lengths, flat_prior, log_length_density
 from trainables.detectors.kt_mgfn.regressor import BoundaryRegressor
-from trainables.detectors.kt_mgfn.selection import clipped_segments, select
+from trainables.detectors.kt_mgfn.selection import select
+from trainables.layers.anchors import clip_to_video, decode_anchors
 from trainables.layers.cas import CasNorm, erased_positions, normalise_cas
 from trainables.layers.dilated import Classified, DilatedClassifier
 from trainables.layers.nms import Decay, suppress
@@ -21,9 +24,12 @@ from trainables.losses.oic import oic_loss
 from trainables.losses.transfer import TransferLoss
 from trainables.records import Batch, Outputs, RawOutput, SegmentView
 
+#: Whole videos, as little of their features as can be: their segments are what is asked for.
+_ANNOTATIONS = Sampling("uniform", "uniform", 4)
+
 
 class KtMgfn(nn.Module):
-    """Learns from video labels alone; never reads a boundary.
+    """Learns from video labels alone; reads no boundary unless ``regression.length_prior`` asks for it.
 
     Args:
         feat_dim: C.
@@ -33,6 +39,7 @@ class KtMgfn(nn.Module):
         kernel: their size.
         dropout: on the features.
         dilations: a branch each.
+        per_branch_head: every branch has a classifier of its own, or all of a stage share one.
         num_stages: classifiers; the second and later ones see features without what was found before.
         xi_era: erasing threshold.
         test_class_prob: at test, classes whose evidence is erased.
@@ -54,6 +61,7 @@ class KtMgfn(nn.Module):
         kernel: int,
         dropout: float,
         dilations: tuple[int, ...],
+        per_branch_head: bool,
         num_stages: int,
         xi_era: float,
         test_class_prob: float,
@@ -74,6 +82,7 @@ class KtMgfn(nn.Module):
                 kernel=kernel,
                 dropout=dropout,
                 dilations=dilations,
+                per_branch_head=per_branch_head,
             )
             for _ in range(num_stages)
         )
@@ -84,8 +93,14 @@ class KtMgfn(nn.Module):
         self._theta_nms, self._epsilon = theta_nms, epsilon
         if regression is not None:
             self.regressor = BoundaryRegressor(
-                feat_dim=feat_dim, width=regression.width, num_anchors=len(regression.anchors)
+                feat_dim=feat_dim,
+                width=regression.width,
+                num_anchors=len(regression.anchors),
+                batch_norm=regression.batch_norm,
             )
+        with_prior = regression is not None and regression.length_prior == "class_gaussian"
+        self.length_prior: Tensor | None
+        self.register_buffer("length_prior", flat_prior(num_classes) if with_prior else None)
         self.transfer, self._clips = None, None
         if transfer is not None:
             self._init_from_trimmed, self._clips = transfer.init_from_trimmed, transfer.sampling()
@@ -107,8 +122,10 @@ class KtMgfn(nn.Module):
             offsets = self.regressor(feats, valid)
             raw["offsets"] = offsets.detach()
             terms["offsets"] = offsets
+            if self.length_prior is not None:
+                raw["length_prior"] = self.length_prior.expand(len(valid), -1, -1)
             if self.training and batch.video_labels is not None:
-                view = self._training_segments(cas_probs.detach(), offsets, batch.video_labels, valid)
+                view = self._training_segments(cas_probs.detach(), offsets, batch.video_labels, batch)
         return Outputs(
             valid_mask=valid,
             feats=results[0].feats,
@@ -145,22 +162,26 @@ class KtMgfn(nn.Module):
         best = nn.functional.one_hot(probs.argmax(dim=1), probs.shape[1]).bool()
         return torch.where(likely.any(dim=1, keepdim=True), likely, best)
 
-    def _training_segments(
-        self, cas_probs: Tensor, offsets: Tensor, video_labels: Tensor, valid: Tensor
-    ) -> SegmentView:
+    def _training_segments(self, cas_probs: Tensor, offsets: Tensor, video_labels: Tensor, batch: Batch) -> SegmentView:
         """Segments that train the regressor (III-E), with gradient in their ends."""
         settings = self._regression
         assert settings is not None, "only called with boundary regression"
         video, label = torch.nonzero(video_labels > 0, as_tuple=True)
         anchors = torch.tensor(settings.anchors, device=offsets.device, dtype=offsets.dtype)
-        segments = clipped_segments(offsets, anchors, valid.sum(dim=1))  # (B, M, T, 2)
+        segments = clip_to_video(decode_anchors(offsets, anchors), batch.valid_mask.sum(dim=1))  # (B, M, T, 2)
+        own, log_prior = segments.detach()[video], None
+        if self.length_prior is not None:
+            seconds = batch.seconds_per_sample.to(offsets)[video]
+            log_prior = log_length_density(own, seconds, self.length_prior[label])
         found = select(
             cas_probs[video, label],
-            segments.detach()[video],
+            own,
             cas_thr=settings.cas_thr,
             oic_keep=settings.oic_keep,
             gamma=settings.gamma,
             outer_min=settings.outer_min,
+            oic_mode=settings.oic_mode,
+            log_prior=log_prior,
         )
         weight = torch.ones_like(found.oic)
         order = torch.arange(len(found.oic), device=offsets.device)
@@ -216,6 +237,7 @@ class KtMgfn(nn.Module):
             view.ends_grid[:, 1:],
             gamma=settings.gamma,
             outer_min=settings.outer_min,
+            mode=settings.oic_mode,
         )[:, 0]
         per_video = values.new_zeros(len(batch.video_ids)).index_add(0, view.input_index, values * view.scores)
         if settings.reduction == "mean":
@@ -231,12 +253,17 @@ class KtMgfn(nn.Module):
 
     @torch.no_grad()
     def begin_phase(self, name: str, inputs: Inputs) -> None:
-        """Before the classifiers meet untrimmed videos: keep what they learnt of the clips, and start anew if told so.
+        """Look at data first: the lengths of annotated segments where asked for, and the trimmed clips.
+
+        Before the classifiers meet untrimmed videos, what they learnt of the clips is kept, and they start anew if told
+        so.
 
         Args:
             name: of the phase that begins.
             inputs: all inputs of a split.
         """
+        if self.length_prior is not None:
+            self.length_prior.copy_(fit_lengths(inputs("train", _ANNOTATIONS), len(self.length_prior)))
         if name != "classify" or self.transfer is None or self._clips is None:
             return
         was_training = self.training

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trainables.layers.anchors import decode_anchors
-from trainables.losses.oic import clip_straight_through, oic_loss
+from trainables.losses.oic import OicMode, oic_loss
 
 
 @dataclass(frozen=True)
@@ -30,18 +29,17 @@ class Candidates:
     ends: Tensor
 
 
-def clipped_segments(offsets: Tensor, anchors: Tensor, length: Tensor | int) -> Tensor:
-    """(..., M, T, 2) decoded segments with inner ends in [0, length], gradient passing through the clip."""
-    segments = decode_anchors(offsets, anchors)
-    if isinstance(length, int):
-        return clip_straight_through(segments, 0.0, float(length))
-    limit = length.view(-1, *([1] * (segments.dim() - 1))).to(segments.dtype)
-    return segments + (torch.minimum(segments.clamp(min=0.0), limit) - segments).detach()
-
-
 @torch.no_grad()
 def select(
-    cas_probs: Tensor, segments: Tensor, *, cas_thr: float, oic_keep: float, gamma: float, outer_min: float
+    cas_probs: Tensor,
+    segments: Tensor,
+    *,
+    cas_thr: float,
+    oic_keep: float,
+    gamma: float,
+    outer_min: float,
+    oic_mode: OicMode = "continuous",
+    log_prior: Tensor | None = None,
 ) -> Candidates:
     """Steps 1-3: positions with enough CAS, the anchor with the lowest OIC loss there, those below the keep threshold.
 
@@ -52,6 +50,9 @@ def select(
         oic_keep: largest OIC loss.
         gamma: rim as a share of the length.
         outer_min: least rim, samples.
+        oic_mode: of the loss.
+        log_prior: (S, M, T) logarithm of how likely each segment is beforehand: the anchor of a position is then the
+            one with the highest (1 - OIC loss) times that likelihood. The keep threshold acts on the loss alone.
     """
     sequence, position = torch.nonzero(cas_probs >= cas_thr, as_tuple=True)
     ends = segments[sequence, :, position]  # (n, M, 2)
@@ -65,9 +66,13 @@ def select(
     padded[..., 1] = 1.0  # padding is an ordinary segment, never looked at
     padded[sequence, column] = ends
     flat = padded.flatten(1, 2)
-    loss = oic_loss(cas_probs, flat[..., 0], flat[..., 1], gamma=gamma, outer_min=outer_min)
+    loss = oic_loss(cas_probs, flat[..., 0], flat[..., 1], gamma=gamma, outer_min=outer_min, mode=oic_mode)
     loss = loss.reshape(len(cas_probs), width, -1)[sequence, column]  # (n, M)
     has_length = ends[..., 1] > ends[..., 0]
-    best, anchor = loss.masked_fill(~has_length, float("inf")).min(dim=1)
+    rank = loss
+    if log_prior is not None:
+        rank = -(1.0 - loss).clamp(min=torch.finfo(loss.dtype).tiny).log() - log_prior[sequence, :, position]
+    anchor = rank.masked_fill(~has_length, float("inf")).argmin(dim=1)
+    best = loss.masked_fill(~has_length, float("inf")).gather(1, anchor[:, None])[:, 0]
     kept = best <= oic_keep
     return Candidates(sequence[kept], position[kept], anchor[kept], best[kept], ends[kept, anchor[kept]])

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
+
+from tadtune.cli import app
 
 
 def tadtune(*words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -23,9 +26,20 @@ def tadtune(*words: str, folder: Path | None = None) -> subprocess.CompletedProc
     )
 
 
-@pytest.mark.parametrize("words", ["['--help']", "['run', '--help']", "['data', '--help']", "['list', 'studies']"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "['--help']",
+        "['run', '--help']",
+        "['submit', '--help']",
+        "['jobs', 'logs', '--help']",
+        "['server', 'up', '--help']",
+        "['data', '--help']",
+        "['list', 'studies']",
+    ],
+)
 def test_help_imports_nothing_heavy(words: str) -> None:
-    heavy = "{'ray', 'torch', 'mlflow', 'optuna', 'scipy', 'pandas', 'pyarrow'}"
+    heavy = "{'ray', 'torch', 'mlflow', 'optuna', 'scipy', 'pandas', 'pyarrow', 'aiohttp', 'requests'}"
     code = f"""
 import sys
 sys.argv = ["tadtune", *{words}]
@@ -42,13 +56,40 @@ sys.exit(f"loaded {{loaded}}" if loaded else 0)
 
 
 def test_the_options_are_these() -> None:
-    shown = {verb: tadtune(verb, "--help").stdout for verb in ("run", "plan", "report", "ui")}
+    verbs = ("run", "plan", "report", "ui", "submit", "jobs list", "jobs logs", "jobs stop", "server up")
+    person = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"})
+    shown = {verb: person.invoke(app, [*verb.split(), "--help"]).stdout for verb in verbs}
     options = {verb: sorted({w for w in text.split() if w.startswith("--")}) for verb, text in shown.items()}
     assert options == {
         "run": ["--address", "--data", "--help", "--storage", "--tracking-uri"],
         "plan": ["--help", "--storage"],
         "report": ["--help", "--storage"],
         "ui": ["--help", "--port", "--storage"],
+        "submit": [
+            "--address",
+            "--data",
+            "--env",
+            "--follow",
+            "--help",
+            "--installed",
+            "--no-follow",
+            "--package",
+            "--storage",
+            "--tracking-uri",
+        ],
+        "jobs list": ["--address", "--help"],
+        "jobs logs": ["--address", "--follow", "--help", "--no-follow"],
+        "jobs stop": ["--address", "--help"],
+        "server up": [
+            "--allowed-host",
+            "--backend",
+            "--check",
+            "--help",
+            "--host",
+            "--migrate",
+            "--port",
+            "--storage",
+        ],
     }
 
 
@@ -92,6 +133,8 @@ def test_the_matrix_of_combinations_gives_reasons() -> None:
     shown = " ".join(tadtune("list", "combinations").stdout.split())
     assert "runs" in shown
     assert "rois" in shown  # the task that reads regions, beside a detector without them
+    assert "toy_mac + toy_refine" in shown, "a task that builds upon another is shown with it"
+    assert "builds upon" not in shown
 
 
 def test_planning_shows_trials_their_state_and_what_seeds_resolve(tmp_path: Path, toy_ablation: dict[str, Any]) -> None:

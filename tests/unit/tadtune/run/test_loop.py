@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,48 @@ def test_a_failure_is_recorded_and_never_a_score(
     assert result is not None
     assert (result.status, result.objective, dict(result.metrics)) == ("failed", None, {})
     assert said in (result.error or "")
+    assert (result.kind, result.attempts) == ("not_finite" if how == "nan" else "error", 1)
+    assert "Traceback" in (result.error or "")
     assert "select/avg_map" not in step
+
+
+def test_what_may_be_tried_again_is_noted_and_no_result(tmp_path: Path, toy_sweep: dict[str, Any]) -> None:
+    job = _job(tmp_path, toy_sweep, **{"detector.fail": "gpu_memory"})
+    record = TrialRecord(job.record_folder)
+    for number in (1, 2):
+        (step,) = run_trial(dataclasses.replace(job, attempt=number), Place())
+        assert step["done"]
+    assert record.result() is None
+    assert [(a.number, a.kind) for a in record.attempts()] == [(1, "gpu_memory"), (2, "gpu_memory")]
+    assert "CUDA out of memory" in record.attempts()[0].reason
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_a_peer_that_is_gone_is_no_failure_of_this_process(
+    tmp_path: Path, toy_sweep: dict[str, Any], world_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(self: Any) -> None:
+        raise ConnectionError("a process of the trial's group is gone")
+
+    monkeypatch.setattr("tadtune_toy.ToyTrial.train_epoch", gone)
+    job = _job(tmp_path, toy_sweep)
+    record = TrialRecord(job.record_folder)
+    if world_size == 2:
+        with pytest.raises(ConnectionError):
+            list(run_trial(job, Place(world_size=2)))
+        assert (record.result(), record.attempts()) == (None, [])
+    else:
+        list(run_trial(job, Place()))
+        assert [a.kind for a in record.attempts()] == ["error"]
+
+
+def test_an_error_of_any_process_of_a_group_is_the_trials(tmp_path: Path, toy_sweep: dict[str, Any]) -> None:
+    job = _job(tmp_path, toy_sweep, **{"detector.fail": "raise"})
+    with pytest.raises(RuntimeError, match="planted failure"):
+        list(run_trial(job, Place(rank=1, world_size=2)))
+    result = TrialRecord(job.record_folder).result()
+    assert result is not None
+    assert (result.status, result.kind) == ("failed", "error")
 
 
 def test_one_of_several_workers_lets_the_group_know(tmp_path: Path, toy_sweep: dict[str, Any]) -> None:

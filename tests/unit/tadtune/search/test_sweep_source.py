@@ -175,3 +175,24 @@ def test_every_pruner_works(tmp_path: Path, toy_sweep: dict[str, Any], pruner: s
             sweep.finish(trial, Result("complete", objective=1.0 - number))
     assert stopped > 0
     assert sweep.source.states().get("PRUNED", 0) == stopped
+
+
+def test_a_failed_trial_that_was_repeated_without_the_sampler_is_told_to_it(sweep: Sweep) -> None:
+    failed, done = sweep.start(), sweep.start()
+    sweep.finish(failed, Result("failed", error="x"))
+    sweep.finish(done, Result("complete", objective=0.5))
+    sweep.folder.record(failed.id).forget_failure()
+    sweep.folder.record(failed.id).finish(Result("complete", objective=0.75))  # `resume --only failed`
+    for _ in range(2):
+        sweep.open()
+        assert sweep.source.states() == {"FAIL": 1, "COMPLETE": 2}
+    assert sweep.start().id not in {failed.id, done.id}
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_sweep_of_thousands_of_trials_resumes(tmp_path: Path, toy_sweep: dict[str, Any], sampler: str) -> None:
+    sweep = Sweep(tmp_path, {**toy_sweep, "sampler": sampler, "seed": 2**32 - 1})  # as large as after 4,295 trials
+    first = sweep.start()
+    sweep.finish(first, Result("complete", objective=0.5))
+    sweep.open()
+    assert sweep.start().id != first.id

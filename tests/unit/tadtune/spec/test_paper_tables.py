@@ -33,6 +33,18 @@ def test_both_ways_of_naming_columns_give_the_same_metrics() -> None:
     assert find_table("three_birds", "table1").rows["t1.baseline"].values["map_tiou_0.50"] == 28.9
 
 
+def test_a_table_of_several_data_sets_names_its_metrics_alike() -> None:
+    both = find_table("three_birds", "table7").rows["t7.both"].values
+    alone = [find_table("three_birds", f"table{n}").rows[f"t{n}.mac_lce"].values for n in (1, 2, 3)]
+    assert both == {
+        "map_tiou_0.40": alone[0]["map_tiou_0.40"],
+        "map_tiou_0.50": alone[0]["map_tiou_0.50"],
+        "avg_map": alone[1]["avg_map"],
+        "frame_map": alone[2]["frame_map"],
+        "frame_map_smoothed": alone[2]["frame_map_smoothed"],
+    }
+
+
 def test_unknown_paper_and_table() -> None:
     with pytest.raises(StudyError, match="Did you mean 'kt_mgfn'"):
         paper_tables("kt_mfgn")

@@ -109,6 +109,27 @@ def test_the_same_task_fits_a_detector_with_regions(toy_sweep: dict[str, Any]) -
     assert "tasks.toy_mac.weight" in [p.path for p in study.sweep.space]
 
 
+def test_a_weakly_supervised_detector_is_refused_for_its_labels_too(toy_sweep: dict[str, Any]) -> None:
+    (line,) = _complaints(_changed(toy_sweep, tasks=["toy_mac"]))
+    assert "task 'toy_mac' reads segments, detector 'toy' is trained with video_labels only" in line
+
+
+def test_a_task_needs_those_it_builds_upon(toy_sweep: dict[str, Any]) -> None:
+    alone = _changed(toy_sweep, detector="toy_full", tasks=["toy_refine"])
+    assert _complaints(alone) == [
+        "combination: task 'toy_refine' builds upon 'toy_mac'; add 'toy_mac' to the tasks, or leave 'toy_refine' out."
+    ]
+    both = parse_study(_changed(alone, tasks=["toy_refine", "toy_mac"]))
+    assert both.parts.tasks == ("toy_mac", "toy_refine")
+
+
+def test_a_row_that_takes_away_what_another_task_builds_upon(toy_ablation: dict[str, Any]) -> None:
+    raw = _changed(toy_ablation, detector="toy_full", tasks=["toy_mac", "toy_refine"])
+    raw["rows"]["good"]["tasks"] = ["toy_refine"]
+    (line,) = _complaints(raw)
+    assert line.startswith("rows.good: task 'toy_refine' builds upon 'toy_mac'")
+
+
 def test_conditional_parameters(toy_sweep: dict[str, Any]) -> None:
     space = {"detector.mode": "auto", "detector.x": {"auto": True, "when": {"detector.mode": "noisy"}}}
     study = parse_study(_changed(toy_sweep, space=space))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainables.data.sampling import native, rescale, sparse, take, uniform, windows
+from trainables.data.sampling import Sampled, native, rescale, sparse, uniform, windows, write
 from trainables.segments import seconds_to_snippets, tiou_matrix
 
 
@@ -18,7 +19,37 @@ def test_uniform_golden(num: int, length: int, indices: list[int]) -> None:
 
 def test_rescale_golden() -> None:
     features = np.array([[0], [10], [20], [30]], np.float32)
-    assert take(features, rescale(4, 7))[:, 0].tolist() == pytest.approx([0, 5, 10, 15, 20, 25, 30])
+    assert written(features, rescale(4, 7))[0].tolist() == pytest.approx([0, 5, 10, 15, 20, 25, 30])
+
+
+def written(features: npt.NDArray[np.float32], sampled: Sampled) -> npt.NDArray[np.float32]:
+    """(C, n), out of a wider array as a padded batch is."""
+    out = np.full((features.shape[1], len(sampled.positions) + 3), np.float32(-7.0))
+    write(out[:, :-3], features, sampled)
+    assert (out[:, -3:] == -7.0).all()
+    return out[:, :-3]
+
+
+@given(num=st.integers(1, 70), length=st.integers(1, 70), seed=st.integers(0, 100))
+@settings(max_examples=40, deadline=None)
+def test_what_is_written_equals_reading_sample_by_sample_to_the_bit(num: int, length: int, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    features = generator.standard_normal((num, 5)).astype(np.float32)
+    for sampled in (
+        native(num),
+        uniform(num, length),
+        rescale(num, length),
+        sparse(num, length, generator),
+        *windows(num, length, 3),
+    ):
+        found = written(features, sampled)
+        for j, position in enumerate(sampled.positions):
+            low = int(position)
+            share = np.float32(position - low)
+            expected = features[low]
+            if share or (sampled.positions % 1).any():
+                expected = expected * (1 - share) + features[min(low + 1, num - 1)] * share
+            assert np.array_equal(found[:, j], expected)
 
 
 @given(seed=st.integers(0, 10_000))

@@ -109,8 +109,9 @@ def test_choosing_windows_by_segments_needs_segments() -> None:
     for supervision in ("none", "video_labels"):
         with pytest.raises(ValueError, match=rf"min_inside: 0\.5 reads segments; '{supervision}' allows none"):
             _load([_video(30, [(0, 4)])], sampling, supervision=supervision)
-        (at_test,) = _load([_video(30, [(0, 4)])], sampling, supervision=supervision, epoch=None)
-        assert len(at_test.video_ids) == 3, "all of them, whatever they show"
+        scored = _load([_video(30, [(0, 4)])], sampling, supervision=supervision, epoch=None)
+        assert len(scored) == 1, "scoring looks at all windows and needs no labels"
+        assert scored[0].start_s.tolist() == [0.0, 10.0, 20.0]
 
 
 def test_a_worker_whose_videos_have_no_window_is_no_error() -> None:

@@ -229,12 +229,18 @@ def test_inference_values_take_the_place_of_those_of_training() -> None:
         (Infer(ratio=0.4), Contrast(ratio=0.4), FULL.sel),
         (Infer(window=3), Contrast(window=3), FULL.sel),
         (Infer(w_edge=0.0), Contrast(w_edge=0.0), FULL.sel),
+        (Infer(min_region=2.0), Contrast(min_region=2.0), FULL.sel),
         (Infer(theta_scp=0.9), FULL.contrast, dataclasses.replace(FULL.sel, theta_scp=0.9)),
         (Infer(theta_sap=1.5), FULL.contrast, dataclasses.replace(FULL.sel, theta_sap=1.5)),
     ):
         changed = detected(infer)
         assert changed != plain
         assert changed == detected(Infer(), contrast, sel)
+    # real scores do not tie: rounding makes them
+    scp = (4 * raw[0].tensors["scp"]).round() / 4
+    raw = [dataclasses.replace(raw[0], tensors={**raw[0].tensors, "scp": scp})]
+    plain = detected(Infer())
+    assert detected(Infer(tie="nearest")) == detected(Infer(), Contrast(tie="nearest")) != plain
     least = detected(Infer(min_score=0.5))
     assert min(least) >= 0.5
     assert least == [s for s in plain if s >= 0.5]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from trainables.detectors.clean_net.generator import BatchNorm, GroupNorm, Norm, ProposalGenerator
+from trainables.detectors.clean_net.generator import ProposalGenerator
 from trainables.layers.anchors import anchor_samples
+from trainables.layers.norms import BatchNorm, GroupNorm, Norm
 
 ANCHORS = (1, 3, 8)
 

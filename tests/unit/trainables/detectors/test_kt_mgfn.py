@@ -11,8 +11,8 @@ import torch
 
 from trainables.detectors.kt_mgfn.config import Base, Brm, Ccm, Config, Data, Ktm, Mdcm, Post, Train
 from trainables.detectors.kt_mgfn.model import KtMgfn
-from trainables.detectors.kt_mgfn.selection import clipped_segments, select
-from trainables.layers.anchors import decode_anchors
+from trainables.detectors.kt_mgfn.selection import select
+from trainables.layers.anchors import clip_to_video, decode_anchors
 from trainables.losses.oic import oic_loss
 from trainables.records import Batch, RawOutput, SegmentTargets
 
@@ -139,7 +139,7 @@ def test_selection_against_a_loop() -> None:
     cas = torch.rand(3, 12, generator=generator, dtype=torch.float64)
     offsets = 0.3 * torch.randn(3, 2, 4, 12, generator=generator, dtype=torch.float64)
     anchors = torch.tensor([1.0, 2.0, 4.0, 8.0], dtype=torch.float64)
-    segments = clipped_segments(offsets, anchors, torch.tensor([12, 12, 12]))
+    segments = clip_to_video(decode_anchors(offsets, anchors), torch.tensor([12, 12, 12]))
     settings: dict[str, float] = {"gamma": 0.25, "outer_min": 1.0}
     found = select(cas, segments, cas_thr=0.4, oic_keep=-0.1, **settings)
     expected = []
@@ -167,6 +167,17 @@ def raw_output(config: Config, **changes: Any) -> RawOutput:
         "tensors": {name: tensor[0] for name, tensor in outputs.raw.items()},
     }  # fmt: skip
     return RawOutput(**{**values, **changes})
+
+
+def test_confidence_golden() -> None:
+    # actionness 0.9 in [3, 6), OIC loss -0.75, class probability 0.6
+    cas = torch.tensor([[0, 0, 0.1, 0.9, 1, 0.8, 0.2, 0, 0, 0], [0.0] * 10, [0.0] * 10], dtype=torch.float64)
+    tensors = {"cas": cas, "class_probs": torch.tensor([0.6, 0.1, 0.1]).double(), "offsets": torch.zeros(2, 1, 10)}
+    config = dataclasses.replace(SMALL, brm=Brm(width=8, anchors=(3,), cas_thr=0.95))
+    found = build(config).detect([raw_output(SMALL, start_s=0.0, num_samples=10, tensors=tensors)], config)
+    assert found.segments_s.tolist() == [[1.5, 3.0]]
+    assert found.labels.tolist() == [0]
+    assert found.scores.tolist() == pytest.approx([0.945])
 
 
 def test_confidence_is_the_product_of_the_chosen_terms() -> None:

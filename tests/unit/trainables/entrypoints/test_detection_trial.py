@@ -15,10 +15,6 @@ import torch
 from trainables.aux_tasks.kt_mmd.config import Config as KtMmd
 from trainables.aux_tasks.mdc_cas.config import Config as MdcCas
 from trainables.config import Phase
-from trainables.data.dataset import FeatureDataset
-from trainables.data.schema import Segment
-from trainables.data.store import write_store
-from trainables.data.synthetic import make_videos
 from trainables.data.synthetic_config import Config as Synthetic
 from trainables.detectors.kt_mgfn.config import Base, Brm, Ccm, Config, Data, Ktm, Loss, Mdcm, Optim
 from trainables.entrypoints.detection import DetectionTrial, weighted_sum
@@ -164,28 +160,6 @@ def test_a_task_without_weight_leaves_the_host_alone(root: Path) -> None:
     loose = dataclasses.replace(DETECTOR, optim=dataclasses.replace(DETECTOR.optim, grad_clip=1e6))
     plain, beside = trial(root, detector=loose), trial(root, detector=loose, tasks={"mdc_cas": MdcCas(weight=0.0)})
     assert [h["class"] for h in train(plain, 3)] == [h["class"] for h in train(beside, 3)]
-
-
-def test_scrambling_training_boundaries_changes_nothing(root: Path, tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-
-    def moved(segment: Segment) -> Segment:
-        start = float(rng.random() * 9)
-        return dataclasses.replace(segment, start_s=start, end_s=start + 1)
-
-    videos = [
-        dataclasses.replace(v, segments=tuple(moved(s) for s in v.segments)) if v.split == "train" else v
-        for v in make_videos(DATA)
-    ]
-    write_store(tmp_path / "scrambled", videos, trial(root)._data.class_names, {})
-
-    class Opener:
-        def open(self, data_root: Path) -> FeatureDataset:
-            return FeatureDataset(tmp_path / "scrambled")
-
-    a, b = trial(root), trial(root, dataset=Opener())
-    assert train(a, 5) == train(b, 5)
-    assert a.score_select(DETECTOR, PROTOCOL) == b.score_select(DETECTOR, PROTOCOL)
 
 
 def test_inference_values_need_no_new_forward_pass(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

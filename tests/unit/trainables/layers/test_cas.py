@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -55,6 +57,23 @@ def test_padding_is_zero_and_changes_nothing(how: str) -> None:
     assert not probs[..., 8:].any()
     assert probs.min() >= 0
     assert probs.max() <= 1
+
+
+def test_sigmoid_and_share_of_the_maximum_against_a_loop() -> None:
+    cas = H - 2.0
+    sigmoid, share = (normalise_cas(cas, VALID, how)[0].tolist() for how in ("sigmoid", "relu_max"))  # type: ignore[arg-type]
+    for row, values in enumerate(cas[0].tolist()):
+        assert sigmoid[row] == pytest.approx([1 / (1 + math.exp(-v)) for v in values])
+        assert share[row] == pytest.approx([max(v, 0.0) / max(values) for v in values])
+    assert not normalise_cas(cas - 9.0, VALID, "relu_max").any()
+
+
+def test_without_normalisation_the_sequence_is_itself() -> None:
+    cas = torch.cat([H - 2.0, torch.full((1, 2, 2), float("nan"), dtype=torch.float64)], dim=2)
+    valid = torch.arange(10)[None] < 8
+    probs = normalise_cas(cas, valid, "none")
+    assert probs[..., :8].equal(H - 2.0)
+    assert not probs[..., 8:].any()
 
 
 def test_a_flat_sequence_is_zero_everywhere() -> None:

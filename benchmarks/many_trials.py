@@ -1,0 +1,218 @@
+"""Many trials: what deciding costs without Ray, and what a trial costs the driver on a simulated cluster.
+
+``plan`` makes the records of a study of which half is finished, and times everything between the command and the first
+trial: reading the study, planning, comparing with the earlier launch, reading every record, choosing what is left; for
+an ablation, and for a sweep whose Optuna storage is opened (and once rebuilt from the records). The baseline is what
+cannot be avoided: reading every ``result.json`` once.
+
+``cluster`` starts that many raylets on this machine and runs ablations of tiny trials over them: seconds of the driver
+and of the clock per trial, the start of the driver subtracted by the shorter study. The baseline is bare Ray Tune with
+reused actors and the same concurrency, in the same run.
+
+    python benchmarks/many_trials.py plan --trials 10000
+    python benchmarks/many_trials.py cluster --nodes 50 --cpus 2 --trials 100 1000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+PLUGINS = Path(__file__).resolve().parent.parent / "tests" / "plugins"
+sys.path.insert(0, str(PLUGINS))
+SEEDS = 10
+PARTS = {"trainable": "toy", "detector": "toy", "dataset": "toy", "protocol": "toy"}
+
+BARE = """
+import os, sys
+os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+import ray
+from ray import tune
+
+address, trials, concurrent, storage, cpus = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5]
+
+class Tiny(tune.Trainable):
+    def setup(self, config):
+        self.epoch = 0
+    def step(self):
+        self.epoch += 1
+        return {"value": self.config["x"] * self.epoch, "done": self.epoch == 3}
+    def reset_config(self, config):
+        self.setup(config)
+        return True
+    def save_checkpoint(self, folder): pass
+    def load_checkpoint(self, state): pass
+
+ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+tune.Tuner(
+    tune.with_resources(Tiny, {"cpu": float(cpus)}),
+    param_space={"x": tune.uniform(0, 1)},
+    tune_config=tune.TuneConfig(num_samples=trials, reuse_actors=True, max_concurrent_trials=concurrent),
+    run_config=tune.RunConfig(storage_path=storage, verbose=0),
+).fit()
+"""
+
+
+def ablation(trials: int, **resources: Any) -> dict[str, Any]:
+    """An ablation of so many distinct trials, as its file holds it."""
+    seeds = min(SEEDS, trials)
+    rows = {f"r{i}": {"set": {"detector.x": i / (trials // seeds)}} for i in range(trials // seeds)}
+    head = {**PARTS, "study": f"bench/ablation{trials}", "kind": "ablation", "baseline": "r0"}
+    return {**head, "seeds": list(range(seeds)), "rows": rows, "resources": resources}
+
+
+def sweep(trials: int) -> dict[str, Any]:
+    """A sweep of so many trials, as its file holds it."""
+    head = {**PARTS, "study": f"bench/sweep{trials}", "kind": "sweep", "sampler": "random"}
+    return {**head, "space": {"detector.x": "auto", "detector.y": "auto"}, "budget": {"trials": trials}}
+
+
+def timed(name: str, action: Callable[[], Any]) -> tuple[float, Any]:
+    """Wall seconds and CPU seconds, printed."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = action()
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    print(f"{name:58} {wall:8.2f} {cpu:8.2f}", flush=True)
+    return wall, result
+
+
+def measure_plan(trials: int, root: Path) -> None:
+    """Time the decision for an ablation and a sweep of which half is finished."""
+    from tadtune.plan.ablation import plan_ablation
+    from tadtune.plan.trial import Trial, make_trial
+    from tadtune.spec.parse import load_study
+    from tadtune.track.record import Result, TrialRecord
+    from tadtune.track.study_folder import StudyFolder
+
+    metrics = {f"test/map_tiou_{t:.2f}": 0.5 for t in (0.3, 0.4, 0.5, 0.6, 0.7)}
+
+    def finish(folder: StudyFolder, done: list[Trial]) -> None:
+        for trial in done:
+            record = TrialRecord(folder.record(trial.id).folder)
+            record.start(trial, {"data": "toy-1-a"})
+            record.finish(Result("complete", metrics=metrics, objective=0.5, epochs=3))
+
+    print(f"{trials} trials, half of them finished{'':24} {'wall s':>8} {'CPU s':>8}")
+    for raw in (ablation(trials), sweep(trials)):
+        path = root / f"{raw['kind']}.yaml"
+        path.write_text(yaml.safe_dump(raw))
+        study = load_study(path)
+        folder = StudyFolder(root / "runs", study.slug)
+        if study.sweep is None:
+            finish(folder, [item.trial for item in plan_ablation(study)][: trials // 2])
+        else:
+            points = [{"detector.x": i / trials, "detector.y": i % 5} for i in range(trials // 2)]
+            finish(folder, [make_trial(study, study.parts, point, study.sweep.seed) for point in points])
+            timed("sweep: Optuna's storage rebuilt from the records", lambda p=path: decide(p, root))
+        decision, left = timed(f"{raw['kind']}: plan and resume decision", lambda p=path: decide(p, root))
+        results = sorted(folder.path.glob("trials/*/result.json"))
+        baseline, _ = timed("  every result.json read once", lambda r=results: [json.loads(p.read_text()) for p in r])
+        print(f"  {left} left; ratio to the baseline {decision / baseline:.1f}")
+
+
+def decide(path: Path, root: Path) -> int:
+    """Everything a launch does before it starts Ray; how many trials are left."""
+    from rich.console import Console
+
+    from tadtune.run.engine import Settings, prepare_launch
+    from tadtune.spec.parse import load_study
+
+    settings = Settings(root / "runs", root / "data")
+    with prepare_launch(load_study(path), settings, Console(quiet=True)) as launch:
+        source, finished = launch.begin()
+        return source.total() - len(finished)
+
+
+def measure_cluster(nodes: int, cpus: float, share: float, trials: list[int], concurrent: int, root: Path) -> None:
+    """Time ablations of tiny trials on a simulated cluster, and bare Ray Tune beside them."""
+    from ray.cluster_utils import Cluster
+
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": cpus, "include_dashboard": False})
+    try:
+        started = 1
+        while started < nodes and psutil.virtual_memory().available > 6 << 30:
+            cluster.add_node(num_cpus=cpus)
+            started += 1
+        left = psutil.virtual_memory().available >> 20
+        print(f"{started} of {nodes} raylets run ({left} MiB left); {concurrent} trials of {share} CPU at once")
+        print(f"{'':34} {'trials':>7} {'wall s':>8} {'driver CPU s':>13} {'per trial: wall':>16} {'driver CPU':>11}")
+        for name, command in (("bare Ray Tune, reused actors", bare_command), ("tadtune", own_command)):
+            before = (0, 0.0, 0.0)
+            for number in trials:
+                words = command(number, concurrent, share, cluster.address, root)
+                wall, driver = run_measured(words)
+                n = number - before[0]
+                print(
+                    f"{name:34} {number:7} {wall:8.1f} {driver:13.1f} {(wall - before[1]) / n:16.3f} "
+                    f"{(driver - before[2]) / n:11.3f}",
+                    flush=True,
+                )
+                before = (number, wall, driver)
+    finally:
+        cluster.shutdown()
+
+
+def bare_command(trials: int, concurrent: int, share: float, address: str, root: Path) -> list[str]:
+    """Bare Ray Tune."""
+    script = root / "bare.py"
+    script.write_text(BARE)
+    return [sys.executable, str(script), address, str(trials), str(concurrent), str(root / "tune"), str(share)]
+
+
+def own_command(trials: int, concurrent: int, share: float, address: str, root: Path) -> list[str]:
+    """``tadtune run``."""
+    path = root / "study.yaml"
+    path.write_text(yaml.safe_dump(ablation(trials, cpus=share, max_concurrent=concurrent)))
+    words = [sys.executable, "-m", "tadtune", "run", str(path), "--address", address]
+    return [*words, "--storage", str(root / f"runs{trials}"), "--data", str(root / "data")]
+
+
+def run_measured(command: list[str]) -> tuple[float, float]:
+    """Wall seconds, and CPU seconds of the driver's own process (the trials' processes belong to the raylets)."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(PLUGINS), *filter(None, [environment.get("PYTHONPATH")])])
+    began = time.monotonic()
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None, "piped"
+    errors = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status != 0:
+        sys.exit(f"{' '.join(command[:4])} ended with {status}:\n{errors[-3000:]}")
+    return time.monotonic() - began, usage.ru_utime + usage.ru_stime
+
+
+def main() -> None:
+    """Measure one of the two."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("plan", "cluster"))
+    parser.add_argument("--trials", type=int, nargs="+", default=None)
+    parser.add_argument("--nodes", type=int, default=50)
+    parser.add_argument("--cpus", type=float, default=2.0, help="of each node")
+    parser.add_argument("--share", type=float, default=1.0, help="CPUs of a trial")
+    parser.add_argument("--concurrent", type=int, default=100)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        if arguments.what == "plan":
+            for trials in arguments.trials or [10_000]:
+                measure_plan(trials, Path(scratch))
+        else:
+            trials = arguments.trials or [100, 1000]
+            measure_cluster(
+                arguments.nodes, arguments.cpus, arguments.share, trials, arguments.concurrent, Path(scratch)
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Connecting: whatever is wrong with an address is one line with the way out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from tadtune.jobs.cluster import connect
+from tadtune.spec.errors import StudyError
+
+
+class Answer(BaseHTTPRequestHandler):
+    """One answer to everything."""
+
+    status = 200
+    body = b"{}"
+    seen: list[str | None]
+
+    def do_GET(self) -> None:
+        self.seen.append(self.headers.get("Authorization"))
+        self.send_response(self.status)
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[str, type[Answer]]]:
+    """Address of a server and what it answers."""
+    answer = type("Own", (Answer,), {"seen": []})
+    with HTTPServer(("127.0.0.1", 0), answer) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{http.server_address[1]}", answer
+        http.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def own_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "complaint"),
+    [
+        (401, b"", r"the cluster asks for a token \(401\); set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"),
+        (403, b"", r"the cluster refuses this token \(403\); set RAY_AUTH_MODE=token"),
+        (404, b"", r"answers 404, not as a Ray dashboard does; check the port"),
+        (200, b"<html>mlflow</html>", r"answers, but not as a Ray dashboard does"),
+        (200, b'{"version": "4"}', r"answers, but not as a Ray dashboard does"),
+        (200, b"[]", r"answers, but not as a Ray dashboard does"),
+        (200, b'{"ray_version": "2.40.0"}', r"the cluster runs Ray 2.40.0, this tadtune needs ray.*>=2.60"),
+        (200, b'{"ray_version": "3.0.0.dev0"}', r"the cluster runs Ray 3.0.0.dev0, this tadtune needs ray.*<3"),
+    ],
+)
+def test_what_answers_is_told(server: tuple[str, type[Answer]], status: int, body: bytes, complaint: str) -> None:
+    address, answer = server
+    answer.status, answer.body = status, body
+    with pytest.raises(StudyError, match=f"^{address}: {complaint}") as caught:
+        connect(address + "/")
+    assert len(caught.value.lines) == 1
+    assert "secret" not in str(caught.value)
+    assert answer.seen == ["Bearer secret"]
+
+
+def test_nobody_there(server: tuple[str, type[Answer]]) -> None:
+    with pytest.raises(
+        StudyError, match=r"^http://127.0.0.1:9: no Ray cluster answers \(.*refused\); .*ssh -N -L 8265"
+    ):
+        connect("http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("address", ["head:8265", "ray://head:10001", "auto", ""])
+def test_only_addresses_of_dashboards(address: str) -> None:
+    with pytest.raises(StudyError, match=f"^address: '{address}' is no http"):
+        connect(address)

@@ -1,0 +1,33 @@
+"""Checks before a launch that need no cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tadtune.run.preflight import check_batches
+from tadtune.spec.errors import StudyError
+from tadtune.spec.parse import parse_study
+
+CLEAN = {"study": "a/b", "detector": "clean_net", "dataset": "synthetic"}
+
+
+def _sweep(**changes: Any) -> Any:
+    return parse_study({**CLEAN, "kind": "sweep", "space": {"detector.cls.dropout": "auto"}, **changes})
+
+
+def test_workers_that_would_never_have_an_input_are_refused() -> None:
+    with pytest.raises(StudyError, match=r"workers: 2 workers share batches of 1 \(set\), so that some would never"):
+        check_batches(_sweep(resources={"workers": 2}))
+    check_batches(_sweep(resources={"workers": 1}))
+    check_batches(_sweep(resources={"workers": 2}, set={"detector.optim.batch_size": 2}))
+
+
+def test_every_row_is_looked_at(toy_sweep: dict[str, Any]) -> None:
+    rows = {"base": {"set": {"detector.optim.batch_size": 4}}, "small": {"set": {"detector.optim.batch_size": 2}}}
+    raw = {**CLEAN, "kind": "ablation", "seeds": [0], "baseline": "base", "rows": rows, "resources": {"workers": 3}}
+    with pytest.raises(StudyError, match=r"share batches of 2 \(rows.small\)") as caught:
+        check_batches(parse_study(raw))
+    assert len(caught.value.lines) == 1
+    check_batches(parse_study({**toy_sweep, "resources": {"workers": 9}}))  # a detector that declares no batch

@@ -1,0 +1,165 @@
+"""One, two or three processes with the same joint batch: the same loss curve, weights and scores up to rounding."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch.nn import functional as F
+
+from trainables.aux_tasks.mdc_cas.config import Config as MdcCas
+from trainables.data.synthetic_config import Config as Synthetic
+from trainables.detectors.clean_net.config import Config as CleanNet
+from trainables.detectors.clean_net.config import Gen, Sel
+from trainables.detectors.clean_net.config import Optim as CleanOptim
+from trainables.detectors.kt_mgfn.config import Base, Brm, Config, Data, Ktm, Mdcm, Optim
+from trainables.detectors.untrimmed_net.config import Cls, Warmup
+from trainables.entrypoints.detection import DetectionTrial
+from trainables.entrypoints.draws import JointDraws
+from trainables.evaluation.protocols import ActivityNet
+
+# 19 training videos: batches of 6 end with one input, so two of three processes have none
+DATA = Synthetic(num_videos=30, num_classes=3, feat_dim=8)
+PROTOCOL = ActivityNet((0.3, 0.5))
+CASES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "kt_mgfn": (
+        Config(
+            data=Data(length=32),
+            base=Base(width=16, dropout=0.3),
+            mdcm=Mdcm((1, 2)),
+            ktm=Ktm(enabled=False),
+            brm=Brm(width=8),
+            optim=Optim(epochs1=2, epochs2=2, lr1=5e-3, lr2=5e-4, batch_size=6),
+        ),
+        {"mdc_cas": MdcCas()},
+    ),
+    "clean_net": (
+        CleanNet(
+            cls=Cls(dropout=0.3),
+            gen=Gen(width=16),
+            sel=Sel(positive_score=-0.5),  # so that even an untrained classifier finds segments
+            warmup=Warmup(lr=5e-3, epochs=2),
+            optim=CleanOptim(lr=1e-3, epochs=3, lr_step=4, batch_size=6),
+        ),
+        {},
+    ),
+}
+
+
+def _run(name: str, root: Path, rank: int, world_size: int) -> dict[str, Any]:
+    detector, tasks = CASES[name]
+    run = DetectionTrial(
+        detector=detector,
+        tasks=tasks,
+        dataset=DATA,
+        protocol=PROTOCOL,
+        seed=0,
+        data_root=root,
+        rank=rank,
+        world_size=world_size,
+    )
+    losses = [dict(run.train_epoch()) for _ in range(run.num_epochs)]
+    # a bias before a softmax over time has no gradient but rounding, which Adam makes as large as any other
+    free = "detector.heads.attention.bias"
+    weights = {n: float(p.detach().double().norm()) for n, p in run._modules.named_parameters() if n != free}
+    return {"losses": losses, "weights": weights, "scores": dict(run.score_select(detector, PROTOCOL))}
+
+
+def _process(rank: int, root: Path) -> None:
+    """What each of three processes does; the third has no part in the group of two."""
+    torch.set_num_threads(1)
+    for world_size in (3, 2):
+        if rank >= world_size:
+            continue
+        rendezvous = f"file://{root / f'rendezvous{world_size}'}"
+        dist.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=world_size)
+        for name in CASES:
+            found = _run(name, root, rank, world_size)
+            (root / f"{name}.{world_size}.{rank}.json").write_text(json.dumps(found))
+        if world_size == 2 and rank == 1:
+            return  # leaves without a word: the other one must learn of it
+        if world_size == 2:
+            (root / "left.txt").write_text(_after_the_other_left(root))
+        dist.destroy_process_group()
+
+
+def _after_the_other_left(root: Path) -> str:
+    try:
+        _run("kt_mgfn", root, 0, 2)
+    except ConnectionError as error:
+        return str(error)
+    return "nothing was noticed"
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    DATA.prepare(folder)
+    mp.spawn(_process, args=(folder,), nprocs=3)
+    return folder
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+@pytest.mark.parametrize("name", CASES)
+def test_the_loss_curve_does_not_depend_on_the_number_of_processes(name: str, world_size: int, root: Path) -> None:
+    alone = _run(name, root, 0, 1)
+    assert len(alone["losses"]) >= 4
+    assert alone["losses"][-1]["loss"] != alone["losses"][0]["loss"]
+    for rank in range(world_size):
+        found = json.loads((root / f"{name}.{world_size}.{rank}.json").read_text())
+        for ours, theirs in zip(alone["losses"], found["losses"], strict=True):
+            assert theirs == pytest.approx(ours, rel=2e-5, abs=1e-6)
+        assert found["weights"] == pytest.approx(alone["weights"], rel=1e-4)
+        assert name != "clean_net" or min(losses["num_positives"] for losses in found["losses"][2:]) > 1
+        assert found["scores"] == pytest.approx(alone["scores"], abs=1e-3)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_process_has_the_same_losses_and_scores_to_the_bit(name: str, root: Path) -> None:
+    first, *others = [(root / f"{name}.3.{rank}.json").read_text() for rank in range(3)]
+    assert others == [first, first]
+
+
+def test_a_process_that_is_gone_is_no_failure_of_the_others(root: Path) -> None:
+    assert (root / "left.txt").read_text().startswith("a process of the trial's group is gone: ")
+
+
+def _drawn(rank: int, world_size: int, own: int, what: str) -> torch.Tensor:
+    draws = JointDraws(torch.Generator().manual_seed(5), rank, world_size)
+    with draws.of(own, 5):
+        ones = torch.ones(own, 3, 4)
+        if what == "dropout":
+            return F.dropout(F.dropout(ones, 0.4), 0.2)
+        return torch.rand(own, 2) + torch.rand((own, 2), device="cpu")
+
+
+@pytest.mark.parametrize("what", ["dropout", "rand"])
+def test_rows_of_a_joint_draw_are_shared_out(what: str) -> None:
+    alone = _drawn(0, 1, 5, what)
+    assert len(set(alone.flatten().tolist())) > 1
+    for world_size in (2, 3, 7):
+        for rank in range(min(world_size, 5)):
+            rows = alone[rank::world_size]
+            assert torch.equal(_drawn(rank, world_size, len(rows), what), rows)
+
+
+def test_one_process_draws_what_torch_draws() -> None:
+    torch.manual_seed(5)
+    ones = torch.ones(5, 3, 4)
+    assert torch.equal(F.dropout(F.dropout(ones, 0.4), 0.2), _drawn(0, 1, 5, "dropout"))
+
+
+def test_tensors_that_are_not_the_inputs_draw_from_the_global_generator() -> None:
+    with JointDraws(torch.Generator().manual_seed(5), 0, 2).of(2, 4):
+        regions = torch.ones(9, 3)
+        torch.manual_seed(1)
+        first = F.dropout(regions, 0.5)
+        assert torch.equal(F.dropout(regions[:2], 0.0), regions[:2])
+        assert torch.equal(F.dropout(regions[:2], 0.5, training=False), regions[:2])
+    torch.manual_seed(1)
+    assert torch.equal(first, F.dropout(regions, 0.5))

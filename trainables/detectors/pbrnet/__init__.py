@@ -1,0 +1,1 @@
+"""PBRNet: segments from anchors in three cascaded steps, coarse pyramid, refined pyramid, single frames."""
