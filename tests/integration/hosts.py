@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -136,7 +137,6 @@ class Cluster:
         try:
             for number in range(1, len(cpus) + 1):
                 self._add(number)
-            self.bring_up(1)
             self.bring_up(*(number for number, one in enumerate(cpus, start=1) if one is not None))
         except BaseException:
             self.end()
@@ -168,21 +168,17 @@ class Cluster:
         return self.hosts[number - 1]
 
     def bring_up(self, *numbers: int) -> None:
-        """Start Ray on hosts where it does not run, and wait until they have joined."""
+        """Start Ray on hosts where it does not run, one after the other, and wait until they have joined."""
+        for number in numbers:
+            wait_until(partial(self._joined, number, []), 600, every_s=1.0)
 
-        starts = 0
-
-        def joined() -> bool:
-            nonlocal starts
-            for number in numbers:
-                if number not in self._raylets or self._raylets[number].poll() is not None:
-                    starts += 1
-                    if starts > 3 * len(numbers):  # on a busy machine a start may run into Ray's own time-outs
-                        raise AssertionError((self._root / f"ray{number}.log").read_text()[-3000:])
-                    self._start_raylet(number)
-            return {self.host(number).ip for number in numbers} <= self.alive()
-
-        wait_until(joined, 300, every_s=1.0)
+    def _joined(self, number: int, starts: list[int]) -> bool:
+        if number not in self._raylets or self._raylets[number].poll() is not None:
+            starts.append(number)
+            if len(starts) > 6:  # on a busy machine a start runs into time-outs of Ray's own
+                raise AssertionError((self._root / f"ray{number}.log").read_text()[-3000:])
+            self._start_raylet(number)
+        return self.host(number).ip in self.alive()
 
     def _start_raylet(self, number: int) -> None:
         host, cpus = self.host(number), self._cpus[number - 1]

@@ -13,8 +13,6 @@ from pathlib import Path
 from hosts import Host
 from toy_runs import wait_until
 
-from tadtune.track.mlflow_server import server_environment
-
 PORT, DATABASE_PORT = 5000, 5432
 
 
@@ -81,7 +79,7 @@ class Services:
             "--allowed-hosts": f"{self._host.ip},{self._host.ip}:{PORT}",
         }
         words = [sys.executable, "-m", "mlflow", "server", *(word for pair in options.items() for word in pair)]
-        self._host.start(words, self._root / "mlflow.log", **server_environment())
+        self._host.start(words, self._root / "mlflow.log", MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
         page = f"import urllib.request as u; u.urlopen('{self.uri}/health', timeout=5)"
         ask = self._host.command(sys.executable, "-c", page)
         wait_until(lambda: subprocess.run(ask, capture_output=True, check=False).returncode == 0, 240, every_s=1.0)
