@@ -64,7 +64,7 @@ def reachable_nodes(
     Args:
         alive: resources of the nodes that are there, by Ray's names.
         groups: (resources of a node, largest number of such nodes) of every group of the autoscaler's configuration;
-            -1 = no limit, which counts as one node for each that is alive and one more.
+            -1 = no limit, which counts as one node more than there are.
     """
     nodes = list(alive)
     for resources, most in groups:
