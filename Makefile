@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 STORAGE ?= runs
 DATA ?= data
 
-.PHONY: setup demo test lint types imports unit clean
+.PHONY: setup demo test lint types imports unit faults clean
 
 setup: $(STAMP)
 
@@ -33,11 +33,16 @@ types: setup
 imports: setup
 	$(BIN)/lint-imports
 
+# a process for each core, none of which needs threads of its own
 unit: setup
-	$(BIN)/pytest tests/unit tests/contract
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto tests/unit tests/contract
 
-test: lint types imports
-	$(BIN)/pytest
+# needs root, network namespaces and PostgreSQL's programs; about a quarter of an hour
+faults: setup
+	$(BIN)/python tests/integration/fault_table.py --out docs/faults.md
+
+test: lint types imports unit
+	$(BIN)/pytest tests/integration tests/gpu
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -11,6 +11,7 @@ what it held before the step (on a GPU: of the allocator).
 from __future__ import annotations
 
 import argparse
+import math
 import resource
 import statistics
 import time
@@ -25,7 +26,7 @@ from trainables.detectors.r_c3d.anchors import inside, make_anchors
 from trainables.detectors.r_c3d.matching import PaddedTargets
 from trainables.detectors.r_c3d.presets import ANCHOR_SCALES
 from trainables.detectors.r_c3d.settings import Window
-from trainables.detectors.r_c3d.targets import anchor_targets
+from trainables.detectors.r_c3d.targets import AnchorTargets, anchor_targets
 from trainables.detectors.r_c3d_frames.config import Backbone, Config
 from trainables.layers.soi_pool import segment_cells, soi_pool
 from trainables.records import Batch, SegmentTargets
@@ -67,16 +68,28 @@ def pooling(
     return timed(lambda: loop().sum().backward(), 3), timed(lambda: ours().sum().backward(), 3)
 
 
-def target_loop(anchors: list[list[float]], segments: list[list[float]], length: float) -> list[bool]:
-    """Which anchors are positive, one pair after another."""
+Target = tuple[bool, bool, float, float]
+
+
+def target_loop(anchors: list[list[float]], segments: list[list[float]], length: float) -> list[Target]:
+    """Positive, negative, dc and dl of every anchor, one pair after another."""
 
     def tiou(a: list[float], b: list[float]) -> float:
         inter = max(0.0, min(a[1], b[1]) - max(a[0], b[0]))
         return inter / (a[1] - a[0] + b[1] - b[0] - inter)
 
-    rows = [[tiou(a, s) if a[0] >= 0 and a[1] <= length else -1.0 for s in segments] for a in anchors]
+    usable = [a[0] >= 0 and a[1] <= length for a in anchors]
+    rows = [[tiou(a, s) if use else 0.0 for s in segments] for a, use in zip(anchors, usable, strict=True)]
     best = [max(row[g] for row in rows) for g in range(len(segments))]
-    return [any(v >= 0.7 or (v > 0 and v >= b - 1e-9) for v, b in zip(row, best, strict=True)) for row in rows]
+    found: list[Target] = []
+    for anchor, row, use in zip(anchors, rows, usable, strict=True):
+        top = max(row)
+        is_best = any(v > 0 and v >= b - 1e-9 for v, b in zip(row, best, strict=True))
+        positive = use and (top >= 0.7 or is_best)
+        (a, b), (s, e) = anchor, segments[row.index(top)] if positive else anchor
+        shift, scale = (s + e - a - b) / 2 / (b - a), math.log((e - s) / (b - a))
+        found.append((positive, use and not positive and top < 0.3, shift, scale))
+    return found
 
 
 def targets(num_inputs: int, num_segments: int) -> tuple[float, float, int]:
@@ -88,13 +101,15 @@ def targets(num_inputs: int, num_segments: int) -> tuple[float, float, int]:
     segments = torch.cat([starts, starts + 16 + torch.rand(num_inputs, num_segments, 1) * 90], dim=2)
     padded = PaddedTargets.of([SegmentTargets(s, torch.zeros(num_segments).long()) for s in segments], CPU)
 
-    def loop() -> list[list[bool]]:
+    def loop() -> list[list[Target]]:
         return [target_loop(anchors.tolist(), s.double().tolist(), 512.0) for s in segments]
 
-    def ours() -> Tensor:
-        return anchor_targets(anchors, padded, lengths, pos_tiou=0.7, neg_tiou=0.3, inclusive=False).positive
+    def ours() -> AnchorTargets:
+        return anchor_targets(anchors, padded, lengths, pos_tiou=0.7, neg_tiou=0.3, inclusive=False)
 
-    assert ours().tolist() == loop()
+    expected, found = torch.tensor(loop(), dtype=torch.float64), ours()
+    assert torch.equal(torch.stack([found.positive, found.negative], dim=2).double(), expected[..., :2])
+    torch.testing.assert_close(found.offsets, expected[..., 2:])
     return timed(loop, 3), timed(ours, 9), int(inside(anchors, lengths[:1], inclusive=False).sum())
 
 

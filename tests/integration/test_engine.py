@@ -70,6 +70,17 @@ def test_a_larger_budget_extends(here: Here, toy_sweep: dict[str, Any]) -> None:
     here.sandbox(toy_sweep).check_nothing_lost_or_doubled(6)
 
 
+def test_losers_of_a_sweep_give_their_checkpoints_up(here: Here, toy_sweep: dict[str, Any]) -> None:
+    for trials in (4, 7):  # the budget holds over launches
+        outcome = here.run({**toy_sweep, "budget": {"trials": trials, "checkpoints": 2}})
+    results = {i: r.result() for i, r in outcome.folder.records().items()}
+    ranked = sorted(results, key=lambda i: -results[i].objective)  # type: ignore[union-attr, operator]
+    last = max(results, key=lambda i: results[i].finished_at)  # type: ignore[union-attr]
+    kept = {i for i, record in outcome.folder.records().items() if record.checkpoint.is_file()}
+    assert kept == {*ranked[:2], last}
+    assert "checkpoints dropped (budget.checkpoints): the best and the last stay" in here.output.getvalue()
+
+
 def test_an_incompatible_change_is_refused_and_nothing_is_touched(here: Here, toy_sweep: dict[str, Any]) -> None:
     small = {**toy_sweep, "budget": {"trials": 2}}
     folder = here.run(small).folder

@@ -20,7 +20,7 @@ from toy_runs import free_port, wait_until
 
 from tadtune.track.mlflow_check import tracking_problem
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PASSWORD = "a-password-of-this-test"
 
@@ -42,7 +42,7 @@ def postgres() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
     as_owner = {}
     if os.getuid() == 0:  # PostgreSQL refuses to run as root
-        owner = pwd.getpwnam("postgres")
+        owner = pwd.getpwnam("nobody")
         os.chown(folder, owner.pw_uid, owner.pw_gid)
         as_owner = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
     port = free_port()
@@ -87,7 +87,7 @@ def server(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             start_new_session=True,
         )
     try:
-        wait_until(lambda: "MLflow answers" in log.read_text() or process.poll() is not None, 120)
+        wait_until(lambda: "MLflow answers" in log.read_text() or process.poll() is not None, 240)
         yield f"http://127.0.0.1:{port}", log
         process.terminate()
         assert process.wait(30) == 0, log.read_text()

@@ -113,7 +113,7 @@ class Sandbox:
             assert states["COMPLETE"] + states["PRUNED"] >= trials
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
+def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0, every_s: float = 0.05) -> None:
     """Wait for something to become true.
 
     Raises:
@@ -123,7 +123,7 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError("it did not happen in time")
-        time.sleep(0.05)
+        time.sleep(every_s)
 
 
 def worker_pids(sandbox: Sandbox) -> list[int]:

@@ -18,9 +18,11 @@ def save_checkpoint(
     """Write a checkpoint beside the old one, then put it in its place."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
     try:
-        torch.save({"epoch": epoch, "weights": dict(weights), "phase": phase, "optimizer": optimizer}, name)
+        with os.fdopen(handle, "wb") as stream:
+            torch.save({"epoch": epoch, "weights": dict(weights), "phase": phase, "optimizer": optimizer}, stream)
+            stream.flush()
+            os.fsync(stream.fileno())  # the name must not reach the disk before the content
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

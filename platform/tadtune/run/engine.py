@@ -21,6 +21,7 @@ from tadtune.run.labels import launch_tags, make_labeller
 from tadtune.run.placement import DRIVER_RESOURCES, fitting_trials
 from tadtune.run.preflight import (
     Prepared,
+    check_are_folders,
     check_batches,
     check_data_unchanged,
     check_disk,
@@ -33,6 +34,7 @@ from tadtune.run.stop import stop_on_signals
 from tadtune.search.source import ListSource, TrialSource
 from tadtune.spec.errors import StudyError
 from tadtune.spec.study import Study
+from tadtune.track.checkpoints import CheckpointBudget
 from tadtune.track.mlflow_store import Summary, check_tracking, default_uri
 from tadtune.track.record import Result
 from tadtune.track.study_folder import StudyFolder
@@ -107,6 +109,7 @@ def prepare_launch(study: Study, settings: Settings, console: Console) -> Iterat
     Raises:
         tadtune.spec.errors.StudyError: something does not fit; nothing recorded was changed.
     """
+    check_are_folders({"storage": settings.storage, "data": settings.data_root})
     settings = dataclasses.replace(settings, storage=settings.storage.resolve(), data_root=settings.data_root.resolve())
     uri = settings.tracking_uri or default_uri(settings.storage)
     folder = StudyFolder(settings.storage, study.slug)
@@ -153,6 +156,7 @@ class Launch:
         self._study = study
         self._folder = folder
         self._settings = settings
+        self._dropped = 0
         self._data = data
         self._console = console
         self._planned = plan_ablation(study) if study.ablation is not None else []
@@ -174,9 +178,12 @@ class Launch:
             self._tracker.state,
         )
 
+        budget = self._checkpoint_budget(finished)
+
         def ended(trial_id: str, result: Result) -> None:
             progress.ended(trial_id, result)
             self._tracker.changed(trial_id)
+            self._keep_checkpoints(budget, trial_id, result)
 
         metric = f"select/{self._study.metric.name}"
 
@@ -193,8 +200,26 @@ class Launch:
                 _fit(self._study, self._folder, searcher, scheduler, listener, stopper, concurrency)
         progress.settle(self._finished())
         self._console.print(progress.line(), soft_wrap=True)
+        if self._dropped:
+            self._console.print(f"{self._dropped} checkpoints dropped (budget.checkpoints): the best and the last stay")
         ran = len(self._finished()) - len(finished)
         return self._conclude(progress.counts(), ran, stop.is_set(), conclude)
+
+    def _checkpoint_budget(self, finished: Mapping[str, Result]) -> CheckpointBudget | None:
+        """The budget, in the state in which earlier launches left it."""
+        keep = None if self._study.sweep is None else self._study.sweep.budget.checkpoints
+        if keep is None:
+            return None
+        budget = CheckpointBudget(keep, self._study.metric.sign)
+        for trial_id, result in sorted(finished.items(), key=lambda item: item[1].finished_at):
+            self._keep_checkpoints(budget, trial_id, result)
+        return budget
+
+    def _keep_checkpoints(self, budget: CheckpointBudget | None, trial_id: str, result: Result) -> None:
+        if budget is None or result.status == "failed":
+            return
+        for loser in budget.ended(trial_id, result.objective if result.status == "complete" else None):
+            self._dropped += self._folder.record(loser).drop_checkpoint()
 
     def begin(self) -> tuple[TrialSource, dict[str, Result]]:
         """Forget failures, so that they are repeated, and choose what is left.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +78,26 @@ def check_data_unchanged(folder: StudyFolder, digests: set[str]) -> None:
                     f"{', '.join(sorted(d[:12] for d in digests))}; rename the study, or restore the data."
                 ]
             )
+
+
+def check_are_folders(paths: Mapping[str, Path]) -> None:
+    """Storage and data are folders of a file system.
+
+    Args:
+        paths: option -> path, as given.
+
+    Raises:
+        StudyError: one is the address of an object store.
+    """
+    lines = [
+        f"{option}: '{path}' is no folder. Records are locked, appended to and replaced in one step, which object "
+        "stores cannot do; give a folder that every node mounts (local disk on one machine, NFS or a managed file "
+        "system), and let the MLflow server keep its artifacts in the object store."
+        for option, path in paths.items()
+        if re.fullmatch(r"[a-z][a-z0-9+.-]+:", path.parts[0] if path.parts else "")
+    ]
+    if lines:
+        raise StudyError(lines)
 
 
 def check_disk(path: Path) -> None:

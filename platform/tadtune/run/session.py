@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 # Our own records replace Tune's loggers, and our own handler its reaction to signals.
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
@@ -15,9 +13,6 @@ os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "3600")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_TRAIN_ENABLE_STATE_TRACKING", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-
-#: Nodes of one group that a study plans with where the group has no limit.
-MAX_STARTABLE = 1000
 
 
 @contextmanager
@@ -30,7 +25,7 @@ def ray_session(address: str | None, *, dashboard: bool) -> Iterator[list[dict[s
             placement group of a trial that was stopped early is not given back.
 
     Yields:
-        What each node of the cluster has, by Ray's names, with the nodes that its autoscaler may still start.
+        What each node has, by Ray's names, and each that an autoscaler may add.
     """
     target = address or os.environ.get("RAY_ADDRESS") or "local"
     if target == "local":
@@ -53,31 +48,28 @@ def _nodes() -> list[dict[str, float]]:
     import ray
     from ray._private.state import state  # as Ray Train itself asks for it; there is no public name
 
-    there = [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
+    alive = [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
     config = state.get_cluster_config()
-    return there + (startable_nodes(there, config.node_group_configs) if config else [])
+    groups = [] if config is None else [(dict(g.resources), int(g.max_count)) for g in config.node_group_configs]
+    return reachable_nodes(alive, groups)
 
 
-def startable_nodes(there: Sequence[Mapping[str, float]], groups: Iterable[Any]) -> list[dict[str, float]]:
-    """Nodes that an autoscaler may start beside those that are there.
+def reachable_nodes(
+    alive: list[dict[str, float]], groups: Iterable[tuple[Mapping[str, float], int]]
+) -> list[dict[str, float]]:
+    """The nodes of a cluster and those that its autoscaler may add.
 
     A cluster that has scaled to zero would otherwise be refused, or used with the one worker that happens to be there.
 
     Args:
-        there: resources of the nodes that are alive. They do not say their group: a node counts for any of its shape.
-        groups: the autoscaler's ``NodeGroupConfig``: ``resources`` of a node, ``max_count`` of nodes (-1 = no limit).
+        alive: resources of the nodes that are there, by Ray's names.
+        groups: (resources of a node, largest number of such nodes) of every group of the autoscaler's configuration;
+            -1 = no limit, which counts as one node more than there are.
     """
-    alive = Counter(_shape(node) for node in there)
-    startable = []
-    for group in groups:
-        node = {name: float(amount) for name, amount in group.resources.items()}
-        shape = _shape(node)
-        most = MAX_STARTABLE if group.max_count < 0 else min(group.max_count, MAX_STARTABLE)
-        already = min(alive[shape], most)
-        alive[shape] -= already
-        startable += [dict(node) for _ in range(most - already)]
-    return startable
-
-
-def _shape(node: Mapping[str, float]) -> tuple[float, float]:
-    return node.get("CPU", 0.0), node.get("GPU", 0.0)
+    nodes = list(alive)
+    for resources, most in groups:
+        wanted = {name: float(resources.get(name, 0)) for name in ("CPU", "GPU")}
+        there = sum(all(node.get(name, 0.0) == amount for name, amount in wanted.items()) for node in alive)
+        more = 1 if most < 0 else max(most - there, 0)
+        nodes += [wanted] * more
+    return nodes

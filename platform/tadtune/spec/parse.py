@@ -173,10 +173,11 @@ def _sweep(
     budget = top.section("budget")
     trials = budget.positive("trials", int, 20)
     time_s = budget.seconds("time")
+    checkpoints = budget.positive("checkpoints", int, None, least=0)
     budget.finish()
     sweep = Sweep(
         space=tuple(p for p in space if p.acts == "training"),
-        budget=Budget(trials, time_s),
+        budget=Budget(trials, time_s, checkpoints),
         sampler=_component(top, "sampler", SAMPLERS, "tpe"),
         pruner=_component(top, "pruner", PRUNERS, "none"),
         seed=top.take("seed", int, 0),

@@ -81,10 +81,12 @@ class Budget:
     Attributes:
         trials: distinct trials in all launches together.
         time_s: seconds of one launch, None = no limit.
+        checkpoints: finished trials that keep their checkpoint, the best ones and the last; None = all of them.
     """
 
     trials: int
     time_s: float | None = None
+    checkpoints: int | None = None
 
 
 @dataclass(frozen=True)

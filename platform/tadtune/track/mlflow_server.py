@@ -105,11 +105,11 @@ class Server:
         return [sys.executable, "-m", "mlflow", "server", *(word for pair in options.items() for word in pair)]
 
     def environment(self) -> dict[str, str]:
-        """Environment of the server: without the job workers nobody uses here."""
-        own = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_BACKEND_STORE_URI": self.database}
+        """Environment of the server; the data base's address is here."""
+        own = {"MLFLOW_BACKEND_STORE_URI": self.database}
         if self.is_open and "MLFLOW_AUTH_CONFIG_PATH" not in os.environ:
             own["MLFLOW_AUTH_CONFIG_PATH"] = str(self._auth_config)
-        return {**os.environ, **own}
+        return {**server_environment(), **own}
 
     def write_auth_config(self) -> None:
         """Where accounts are kept: with the runs, not in whatever folder the server was started from."""
@@ -133,6 +133,11 @@ class Server:
         own = [*_LOOPBACK, socket.gethostname()] + ([] if self.host in _LOOPBACK else [self.host])
         pairs = [word for name in own for word in (name, f"{name}:{self.port}")]
         return [*pairs, *(get_private_ip_patterns() if self.is_open else ()), *self._called()]
+
+
+def server_environment() -> dict[str, str]:
+    """Environment of any MLflow server: without the job workers nobody uses here."""
+    return {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 def serve(server: Server, say: Callable[[str], object], *, migrate: bool = False) -> int:

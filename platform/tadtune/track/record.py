@@ -176,6 +176,12 @@ class TrialRecord:
         self.finish(result)
         return result
 
+    def drop_checkpoint(self) -> bool:
+        """Remove the checkpoint of a trial that has ended; whether there was one."""
+        there = self.checkpoint.is_file()
+        self.checkpoint.unlink(missing_ok=True)
+        return there
+
     def forget_failure(self) -> bool:
         """Let a failed trial run again, from its last checkpoint; whether it had failed."""
         result = self.result()

@@ -7,7 +7,6 @@ connected layer. Letters: B inputs, N coarse segments of each, R = B N regions, 
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import math
 
@@ -68,8 +67,14 @@ class Regions(nn.Module):
         return soi_pool(shared, segments, samples_per_cell=self.samples_per_cell, bins=self._bins).flatten(1)
 
     def new_trunk(self) -> nn.Module:
-        """A copy of the trunk, with the weights it has now."""
-        return copy.deepcopy(self.roi_trunk)
+        """A copy of the trunk, with the weights it has now.
+
+        Raises:
+            ValueError: the regions have no features.
+        """
+        trunk = nn.Sequential(nn.Linear(self.pooled_channels, self.roi_channels), nn.ReLU())
+        trunk.load_state_dict(self.roi_trunk.state_dict())
+        return trunk
 
     def classification_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Positives beside as many of the hardest negatives; regions of label -1 take no part."""

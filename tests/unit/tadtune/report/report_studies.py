@@ -37,6 +37,8 @@ PROVENANCE = {"code": "c" * 64, "data": "d" * 64, "versions": {"torch": "2.13.0"
 
 @dataclass(frozen=True)
 class LabDetector:
+    inputs: ClassVar[str] = "feats"
+
     x: float = field(
         default=0.1,
         metadata={"doc": "weight of the second loss", "search": (0.01, 1.0), "log": True, "source": "Eq. (7)"},
@@ -53,6 +55,7 @@ class LabDetector:
 @dataclass(frozen=True)
 class LabData:
     key: ClassVar[str] = "lab_data"
+    inputs: ClassVar[str] = "feats"
     seed: int = 0
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tadtune.run.preflight import check_batches
+from tadtune.run.preflight import check_are_folders, check_batches
 from tadtune.spec.errors import StudyError
 from tadtune.spec.parse import parse_study
 
@@ -31,3 +32,14 @@ def test_every_row_is_looked_at(toy_sweep: dict[str, Any]) -> None:
         check_batches(parse_study(raw))
     assert len(caught.value.lines) == 1
     check_batches(parse_study({**toy_sweep, "resources": {"workers": 9}}))  # a detector that declares no batch
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/runs", "gs://bucket", "hdfs://name/runs", "abfss://c@a/runs"])
+def test_object_stores_are_refused_and_nothing_is_made(tmp_path: Path, address: str, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StudyError, match=r"storage: '.*' is no folder\. .*; give a folder that every node mounts"):
+        check_are_folders({"storage": Path(address), "data": Path("data")})
+    with pytest.raises(StudyError, match="data: "):
+        check_are_folders({"storage": Path("runs"), "data": Path(address)})
+    check_are_folders({"storage": Path("runs/s3:/x"), "data": Path("/c:/data"), "other": Path()})
+    assert list(tmp_path.iterdir()) == []

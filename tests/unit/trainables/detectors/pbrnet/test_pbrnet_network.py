@@ -277,8 +277,9 @@ def test_regions_without_features_say_so_to_tasks() -> None:
     assert outputs.rois is not None
     assert outputs.rois.feats.shape == (284, 0)
     assert not hasattr(model, "roi_trunk")
-    with pytest.raises(ValueError, match="net.roi_width: null leaves regions without"):
-        print(model.roi_channels)
+    for read in (lambda: model.roi_channels, model.new_trunk):
+        with pytest.raises(ValueError, match="net.roi_width: null leaves regions without"):
+            read()
 
 
 def test_an_input_of_any_length_is_padded_to_whole_levels() -> None:

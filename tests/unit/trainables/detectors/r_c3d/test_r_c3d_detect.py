@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from trainables.detections import Detections
 from trainables.detectors.r_c3d.config import Config
 from trainables.detectors.r_c3d.detect import detect_segments
 from trainables.detectors.r_c3d.settings import Infer
+from trainables.entrypoints.raw_outputs import read_raw, write_raw
 from trainables.records import RawOutput
 
 FAR = 40.0
@@ -119,3 +121,9 @@ def test_videos_without_detections_are_named() -> None:
     nothing = detect_segments(raw[:1], config())
     assert nothing.video_ids == ("a",)
     assert nothing.segments_s.shape == (0, 2)
+
+
+def test_stored_outputs_give_the_same_detections(tmp_path: Path) -> None:
+    raw = [window([(0.0, 10.0, 1, 0.9), (5.0, 30.0, 2, 0.4)]), window([], video="b", padding=1)]
+    write_raw(tmp_path / "raw.parquet", raw)
+    assert rows(detect_segments(read_raw(tmp_path / "raw.parquet"), config())) == rows(detect_segments(raw, config()))
