@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -13,6 +14,9 @@ os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "3600")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_TRAIN_ENABLE_STATE_TRACKING", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+#: Nodes of one group that a study plans with where the group has no limit, or one that nobody meant.
+MAX_NODES = 1000
 
 
 @contextmanager
@@ -64,12 +68,18 @@ def reachable_nodes(
     Args:
         alive: resources of the nodes that are there, by Ray's names.
         groups: (resources of a node, largest number of such nodes) of every group of the autoscaler's configuration;
-            -1 = no limit, which counts as one node more than there are.
+            -1 = no limit. Nodes do not say their group: one that is there counts for one of its shape, once.
     """
+    spare = Counter(map(_shape, alive))
     nodes = list(alive)
     for resources, most in groups:
-        wanted = {name: float(resources.get(name, 0)) for name in ("CPU", "GPU")}
-        there = sum(all(node.get(name, 0.0) == amount for name, amount in wanted.items()) for node in alive)
-        more = 1 if most < 0 else max(most - there, 0)
-        nodes += [wanted] * more
+        shape = _shape(resources)
+        limit = MAX_NODES if most < 0 else min(most, MAX_NODES)
+        there = min(spare[shape], limit)
+        spare[shape] -= there
+        nodes += [dict(zip(("CPU", "GPU"), shape, strict=True))] * (limit - there)
     return nodes
+
+
+def _shape(node: Mapping[str, float]) -> tuple[float, float]:
+    return float(node.get("CPU", 0)), float(node.get("GPU", 0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tadtune.run.placement import fitting_trials
-from tadtune.run.session import reachable_nodes
+from tadtune.run.session import MAX_NODES, reachable_nodes
 from tadtune.spec.study import Resources
 
 GPU_NODE = {"CPU": 8.0, "GPU": 1.0}
@@ -18,7 +18,10 @@ GPU_NODE = {"CPU": 8.0, "GPU": 1.0}
         # a worker that is there already is one of those that may be there
         ([{**GPU_NODE, "memory": 9.0}], [({"CPU": 8, "GPU": 1}, 2)], [{**GPU_NODE, "memory": 9.0}, GPU_NODE]),
         ([GPU_NODE, GPU_NODE], [({"CPU": 8, "GPU": 1}, 1)], [GPU_NODE, GPU_NODE]),
-        ([GPU_NODE], [({"CPU": 8, "GPU": 1}, -1)], [GPU_NODE, GPU_NODE]),
+        ([GPU_NODE], [({"CPU": 8, "GPU": 1}, -1)], [GPU_NODE] * MAX_NODES),
+        ([GPU_NODE], [({"CPU": 8, "GPU": 1}, 2**31 - 1)], [GPU_NODE] * MAX_NODES),
+        # two groups of one shape, spot and on demand: a node that is there is of one of them
+        ([GPU_NODE], [({"CPU": 8, "GPU": 1}, 2), ({"CPU": 8, "GPU": 1}, 1)], [GPU_NODE] * 3),
         ([{"CPU": 4.0}], [], [{"CPU": 4.0}]),
         ([{"CPU": 4.0}], [({"CPU": 4}, 0)], [{"CPU": 4.0}]),
     ],
