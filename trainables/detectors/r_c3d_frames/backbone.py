@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from trainables.backbones.c3d import C3D
@@ -13,12 +14,16 @@ from trainables.backbones.preprocess import C3D_RGB
 from trainables.detectors.r_c3d.feature_map import repeat_last
 from trainables.records import Batch
 
+#: Samples that a recomputed convolution works on at once; even, so that no pooling crosses a border.
+STRETCH = 96
+
 
 class C3DMap(nn.Module):
     """Frames as a map of 512 channels with one cell for 8 frames and 16 x 16 pixels.
 
     Args:
-        recompute: forget what lies inside a stage (up to a pooling) and compute it again in the backward pass.
+        recompute: forget what lies inside a stage (up to a pooling) and compute it again in the backward pass; nothing
+            changes but the order of sums.
         precision: of the convolutions.
     """
 
@@ -48,7 +53,7 @@ class C3DMap(nn.Module):
         x = _normalised(repeat_last(frames, batch.valid_mask.sum(dim=1), self.samples_per_cell))
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self._reduced):
             for stage in self._stages():
-                x = checkpoint(stage, x, use_reentrant=False) if self._recompute and self.training else stage(x)
+                x = _recomputed(stage, x) if self._recompute and self.training else stage(x)
         return x.float()
 
     def _stages(self) -> list[nn.Sequential]:
@@ -59,6 +64,34 @@ class C3DMap(nn.Module):
             if name.startswith("pool"):
                 stages.append([])
         return [nn.Sequential(*stage) for stage in stages]
+
+
+def _recomputed(stage: nn.Sequential, x: Tensor) -> Tensor:
+    """A stage that keeps only its input; one with a single convolution works on a stretch of time after another.
+
+    The first two stages hold most of the bytes, and would hold them all again in the backward pass.
+    """
+    if len(stage) != 2:
+        return _kept(checkpoint(stage, x, use_reentrant=False))
+    size = x.shape[2]
+    stretches = []
+    for start in range(0, size, STRETCH):
+        end = min(start + STRETCH, size)
+        # a convolution sees one sample more on each side: a neighbour, or the zeros around the clip
+        seen = x[:, :, max(start - 1, 0) : end + 1]
+        seen = F.pad(seen, (0, 0, 0, 0, int(start == 0), int(end == size)))
+        stretches.append(_kept(checkpoint(_stretch, stage[0], stage[1], seen, use_reentrant=False)))
+    return torch.cat(stretches, dim=2)
+
+
+def _stretch(conv: nn.Conv3d, pool: nn.Module, x: Tensor) -> Tensor:
+    """Convolution without padding in time, ReLU and pooling."""
+    return _kept(pool(torch.relu(F.conv3d(x, conv.weight, conv.bias, padding=(0, 1, 1)))))
+
+
+def _kept(output: Any) -> Tensor:
+    result: Tensor = output
+    return result
 
 
 def _normalised(frames: Tensor) -> Tensor:

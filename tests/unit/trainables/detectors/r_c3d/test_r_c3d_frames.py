@@ -75,13 +75,16 @@ def gradients(shared_map: C3DMap) -> tuple[Tensor, dict[str, Tensor]]:
     return output.detach(), {n: p.grad.clone() for n, p in shared_map.named_parameters() if p.grad is not None}
 
 
-def test_recomputation_changes_no_gradient(shared_map: C3DMap) -> None:
+@pytest.mark.parametrize("stretch", [6, 32, 96])
+def test_recomputation_changes_no_gradient(shared_map: C3DMap, stretch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainables.detectors.r_c3d_frames.backbone.STRETCH", stretch)
     again = C3DMap(recompute=True, precision="float32")
     again.load_state_dict(shared_map.state_dict())
     (output, expected), (same, found) = gradients(shared_map), gradients(again)
-    assert torch.equal(output, same)
+    torch.testing.assert_close(same, output, rtol=1e-4, atol=1e-6)
     assert found.keys() == expected.keys() == dict(shared_map.named_parameters()).keys()
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    for name in expected:
+        assert float((found[name] - expected[name]).norm()) <= 1e-4 * float(expected[name].norm()), name
 
 
 def test_reduced_precision_stays_near_and_hands_on_float32(shared_map: C3DMap) -> None:
