@@ -57,7 +57,7 @@ STUDY: dict[str, Any] = {
         "one_dilation": {"set": {"detector.mdcm.dilations": [1]}},
         "wider": {"set": {"detector.base.width": 64}},
     },
-    "resources": {"workers": 2, "max_concurrent": 2},
+    "resources": {"workers": 2},
 }
 NUM_TRIALS = 12
 
@@ -78,7 +78,7 @@ class Run:
     def __init__(self, root: Path) -> None:
         root.mkdir()
         self.sandbox = Sandbox(root, STUDY)
-        self.cluster = Cluster(root / "hosts", [2, 2, 2, None], {})
+        self.cluster = Cluster(root / "hosts", [1, 1, 1, None], {})
         try:
             self.services = Services(self.cluster.host(4), root / "services")
         except BaseException:
@@ -236,12 +236,12 @@ def page(rows: list[Row], plain_s: float, disturbed_s: float) -> str:
         "# Faults and their outcomes",
         "",
         "Written by `make faults` (`tests/integration/fault_table.py`) at the end of a run in which every check held;",
-        "do not edit. Three hosts with Ray (two CPUs each) and one with MLflow on PostgreSQL, every host with a",
-        "network, processes and a name of its own on one machine; a study of 12 trials, each on two workers with a",
-        "checkpoint after every epoch, two trials at a time. All faults happened in one run of it, each while trials",
-        "were between two checkpoints; *back* counts until every trial that had been under way had reported again.",
+        "do not edit. Three hosts with Ray (a CPU each) and one with MLflow on PostgreSQL, every host with a network,",
+        "processes and a name of its own on one machine; a study of 12 trials, each on two workers and so on two of the",
+        "three hosts, with a checkpoint after every epoch. All faults happened in one run of it, each while a trial was",
+        "between two checkpoints; *back* counts until the trial that had been under way had reported again.",
         "",
-        "| what was killed | trials under way | attempts noted as ended by it | back after |",
+        "| what was lost | trials under way | attempts noted as ended by it | back after |",
         "|---|---|---|---|",
         *(f"| {row.fault} | {row.in_flight} | {row.noted} | {row.back_s:.0f} s |" for row in rows),
         "",
