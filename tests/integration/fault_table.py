@@ -238,7 +238,7 @@ def page(rows: list[Row], plain_s: float, disturbed_s: float) -> str:
         "Written by `make faults` (`tests/integration/fault_table.py`) at the end of a run in which every check held;",
         "do not edit. Three hosts with Ray (a CPU each) and one with MLflow on PostgreSQL, every host with a network,",
         "processes and a name of its own on one machine; a study of 12 trials, each on two workers and so on two of",
-        "the three hosts, with a checkpoint after every epoch. All faults happened in one run of it, each while a trial",
+        "the three hosts, with a checkpoint after every epoch. All faults happened in one run, each while a trial",
         "was between two checkpoints; *back* counts until the trial that had been under way had reported again.",
         "",
         "| what was lost | trials under way | attempts noted as ended by it | back after |",
