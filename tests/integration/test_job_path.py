@@ -98,7 +98,7 @@ def test_submit_follow_stop_resubmit_resume(client: tuple[Client, Tunnel]) -> No
     wait_until(lambda: num_scored(sandbox) >= 3, 60)
     person.hold.touch()  # from here on nothing ends of itself
     following.send_signal(signal.SIGINT)  # Ctrl-C: the person leaves, the job stays
-    output, errors = following.communicate(timeout=30)
+    output, errors = following.communicate(timeout=120)
     assert following.returncode == 130, errors
     upload, submitted, *log = output.splitlines(keepends=True)
     assert upload.startswith("upload: ")
