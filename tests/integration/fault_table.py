@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -238,8 +237,8 @@ def page(rows: list[Row], plain_s: float, disturbed_s: float) -> str:
         "Written by `make faults` (`tests/integration/fault_table.py`) at the end of a run in which every check held;",
         "do not edit. Three hosts with Ray (a CPU each) and one with MLflow on PostgreSQL, every host with a network,",
         "processes and a name of its own on one machine; a study of 12 trials, each on two workers and so on two of",
-        "the three hosts, with a checkpoint after every epoch. All faults happened in one run, each while a trial",
-        "was between two checkpoints; *back* counts until the trial that had been under way had reported again.",
+        "the three hosts, with a checkpoint after every epoch. All faults happened in one run of it, each while a",
+        "trial was between two checkpoints; *back* counts until that trial had reported again.",
         "",
         "| what was lost | trials under way | attempts noted as ended by it | back after |",
         "|---|---|---|---|",
@@ -263,19 +262,11 @@ def main() -> None:
     """Run twice, compare, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--reference", type=Path, help="results of an undisturbed run, kept here and read from here")
     arguments = parser.parse_args()
     if hosts.why_not():
         sys.exit(f"no hosts on this machine: {hosts.why_not()}")
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="faults.") as scratch:
-        kept = arguments.reference
-        if kept is None or not kept.is_file():
-            expected, plain_s = undisturbed(Path(scratch) / "plain")
-            if kept is not None:
-                kept.write_text(json.dumps({"results": expected, "seconds": plain_s}))
-        else:
-            content = json.loads(kept.read_text())
-            expected, plain_s = content["results"], content["seconds"]
+        expected, plain_s = undisturbed(Path(scratch) / "plain")
         found, rows, seconds = disturbed(Path(scratch) / "disturbed")
     if found != expected:
         different = [i for i in expected if found.get(i) != expected[i]]
