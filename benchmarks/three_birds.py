@@ -3,9 +3,9 @@
 Run ``python benchmarks/three_birds.py parts``: pooling of 640 regions and targets of the release's 1,792 anchors beside
 loops over regions and anchors, in the same run, on the same numbers.
 
-Run ``python benchmarks/three_birds.py clip [--recompute] [--precision bfloat16] [--frames 768] [--device cuda]``:
-seconds and bytes of one clip forward and backward, and which part takes how long. Memory: peak of the process above
-what it held before the step (on a GPU: of the allocator).
+Run ``python benchmarks/three_birds.py clip [--recompute] [--precision bfloat16] [--frames 768] [--side 112]
+[--device cuda]``: seconds and bytes of one clip forward and backward, and which part takes how long. Memory: peak of
+the process above what it held before the step (on a GPU: of the allocator).
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def peak_bytes(device: str) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def clip(frames: int, recompute: bool, precision: Any, device: str) -> None:
+def clip(frames: int, side: int, recompute: bool, precision: Any, device: str) -> None:
     torch.manual_seed(0)
     config = Config(backbone=Backbone(recompute=recompute, precision=precision), window=Window(length=frames))
     model = config.build(feat_dim=3, num_classes=20).to(device).train()
@@ -172,7 +172,7 @@ def clip(frames: int, recompute: bool, precision: Any, device: str) -> None:
         valid_mask=torch.ones(1, frames, dtype=torch.bool),
         seconds_per_sample=torch.full((1,), 0.04).double(),
         start_s=torch.zeros(1).double(),
-        frames=torch.randint(0, 256, (1, 3, frames, 112, 112), dtype=torch.uint8),
+        frames=torch.randint(0, 256, (1, 3, frames, side, side), dtype=torch.uint8),
         segments=(SegmentTargets(torch.tensor([[40.0, 130.0], [100.0, 180.0]]), torch.tensor([3, 7])),),
     ).to(device)
     watch = Stopwatch(device)
@@ -193,8 +193,8 @@ def clip(frames: int, recompute: bool, precision: Any, device: str) -> None:
     _, backward = clocked(lambda: sum(phase.loss_weights[n] * v for n, v in terms.items()).backward(), device)
     extra = peak_bytes(device) - held
     print(
-        f"{frames} frames of 112 x 112, {precision}, recompute {recompute}, {device}: forward {forward:.2f} s, losses "
-        f"{losses:.3f} s, backward {backward:.2f} s; {extra / 2**30:.2f} GiB above {held / 2**30:.2f} GiB"
+        f"{frames} frames of {side} x {side}, {precision}, recompute {recompute}, {device}: forward {forward:.2f} s, "
+        f"losses {losses:.3f} s, backward {backward:.2f} s; {extra / 2**30:.2f} GiB above {held / 2**30:.2f} GiB"
     )
     print("  forward: " + ", ".join(f"{n} {100 * s / forward:.2f} %" for n, s in watch.seconds.items()))
 
@@ -203,6 +203,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("parts", "clip"))
     parser.add_argument("--frames", type=int, default=768)
+    parser.add_argument("--side", type=int, default=112)
     parser.add_argument("--recompute", action="store_true")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--device", default="cpu")
@@ -212,7 +213,7 @@ def main() -> None:
     if args.what == "parts":
         parts()
     else:
-        clip(args.frames, args.recompute, args.precision, args.device)
+        clip(args.frames, args.side, args.recompute, args.precision, args.device)
 
 
 if __name__ == "__main__":
