@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from trainables.config import FrameInput, Sampling
-from trainables.data.inputs import Input, check_request, common_fields, plan_inputs, shared_batches
+from trainables.data.inputs import Input, common_fields, plan_batches
 from trainables.data.sampling import Sampled, sample_positions
 from trainables.data.video.geometry import FrameTransform, random_crop_at
 from trainables.data.video.reader import Clip, Request, VideoReader
@@ -116,22 +116,14 @@ def load_frame_batches(
         ValueError: an argument out of bounds; at once, not when the first batch is read.
         VideoError: while reading: a video is not any more what it was.
     """
-    training = epoch is not None
-    check_request(
+    wanted = frame_input(sampling)
+    kind, shares = plan_batches(
+        videos,
         sampling,
-        training=training,
         batch_size=batch_size,
         supervision=supervision,
-        rank=rank,
-        world_size=world_size,
-    )
-    wanted = frame_input(sampling)
-    kind = sampling.train if training else sampling.test
-    shares = shared_batches(
-        plan_inputs(videos, sampling, seed=seed, epoch=epoch),
-        sampling,
-        kind,
-        batch_size=batch_size,
+        seed=seed,
+        epoch=epoch,
         rank=rank,
         world_size=world_size,
     )

@@ -111,14 +111,49 @@ class Input(Generic[V]):
         return cut, inside & (share >= min_share) & (left >= min_length)
 
 
-def check_request(
-    sampling: Sampling, *, training: bool, batch_size: int, supervision: Supervision, rank: int, world_size: int
-) -> None:
-    """Refuse arguments of :meth:`trainables.contracts.Dataset.batches` that cannot be met.
+def plan_batches(
+    videos: Sequence[V],
+    sampling: Sampling,
+    *,
+    batch_size: int,
+    supervision: Supervision,
+    seed: int,
+    epoch: int | None,
+    rank: int,
+    world_size: int,
+) -> tuple[str, list[tuple[Sequence[Input[V]], int]]]:
+    """What one pass hands out to a worker.
+
+    Args:
+        videos: of the split, in its order.
+        sampling: see :meth:`trainables.contracts.Dataset.batches`, as the rest.
+        batch_size: see there.
+        supervision: see there.
+        seed: see there.
+        epoch: see there.
+        rank: see there.
+        world_size: see there.
+
+    Returns:
+        The kind of sampling it is now; and of every batch in which this worker has a part, that part and T, what the
+        whole batch is padded to.
 
     Raises:
-        ValueError: one is out of bounds; it is named.
+        ValueError: an argument is out of bounds, or no window of the whole split shows enough of an instance.
     """
+    training = epoch is not None
+    _check(sampling, training, batch_size, supervision, rank, world_size)
+    kind = sampling.train if training else sampling.test
+    inputs = _plan(videos, sampling, seed, epoch)
+    chunks = [inputs[first : first + batch_size] for first in range(0, len(inputs), batch_size)]
+    widths = [max(map(len, chunk)) if kind == "native" else sampling.length for chunk in chunks]
+    shares = [(chunk[rank::world_size], width) for chunk, width in zip(chunks, widths, strict=True)]
+    return kind, [(own, width) for own, width in shares if own]
+
+
+def _check(
+    sampling: Sampling, training: bool, batch_size: int, supervision: Supervision, rank: int, world_size: int
+) -> None:
     check_sampling(sampling)
     if batch_size < 1:
         raise ValueError(f"batch_size: {batch_size} must be 1 or more")
@@ -130,18 +165,8 @@ def check_request(
         raise ValueError(f"sampling.min_inside: {sampling.min_inside} reads segments; '{supervision}' allows none")
 
 
-def plan_inputs(videos: Sequence[V], sampling: Sampling, *, seed: int, epoch: int | None) -> list[Input[V]]:
-    """All workers' inputs, in the order in which they are handed out.
-
-    Args:
-        videos: of the split, in its order.
-        sampling: see :meth:`trainables.contracts.Dataset.batches`, as the rest.
-        seed: see there.
-        epoch: see there.
-
-    Raises:
-        ValueError: no window of the whole split shows enough of an instance.
-    """
+def _plan(videos: Sequence[V], sampling: Sampling, seed: int, epoch: int | None) -> list[Input[V]]:
+    """All workers' inputs, in the order in which they are handed out."""
     numbers = range(len(videos))
     # a key of four words: shorter ones are padded with zeros, and would make two videos draw alike
     own = [np.random.Generator(np.random.PCG64([1, seed, epoch or 0, number])) for number in numbers]
@@ -160,25 +185,6 @@ def plan_inputs(videos: Sequence[V], sampling: Sampling, *, seed: int, epoch: in
         )
     drawn.sort(key=lambda item: item[0])
     return [item for _, item in drawn]
-
-
-def shared_batches(
-    inputs: Sequence[Input[V]], sampling: Sampling, kind: str, *, batch_size: int, rank: int, world_size: int
-) -> list[tuple[Sequence[Input[V]], int]]:
-    """This worker's part of every batch in which it has one, and T: what the whole batch is padded to.
-
-    Args:
-        inputs: of all workers.
-        sampling: see :meth:`trainables.contracts.Dataset.batches`, as the rest.
-        kind: which kind of sampling it is now.
-        batch_size: see there.
-        rank: see there.
-        world_size: see there.
-    """
-    chunks = [inputs[first : first + batch_size] for first in range(0, len(inputs), batch_size)]
-    widths = [max(map(len, chunk)) if kind == "native" else sampling.length for chunk in chunks]
-    shares = [(chunk[rank::world_size], width) for chunk, width in zip(chunks, widths, strict=True)]
-    return [(own, width) for own, width in shares if own]
 
 
 def _inputs_of(

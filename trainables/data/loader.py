@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from trainables.config import Sampling
-from trainables.data.inputs import Input, check_request, common_fields, plan_inputs, shared_batches
+from trainables.data.inputs import Input, common_fields, plan_batches
 from trainables.data.sampling import Sampled, sample_video, write
 from trainables.data.schema import Features
 from trainables.records import Batch, Supervision
@@ -71,21 +71,13 @@ def load_batches(
     Raises:
         ValueError: an argument out of bounds; at once, not when the first batch is read.
     """
-    training = epoch is not None
-    check_request(
+    kind, shares = plan_batches(
+        videos,
         sampling,
-        training=training,
         batch_size=batch_size,
         supervision=supervision,
-        rank=rank,
-        world_size=world_size,
-    )
-    kind = sampling.train if training else sampling.test
-    shares = shared_batches(
-        plan_inputs(videos, sampling, seed=seed, epoch=epoch),
-        sampling,
-        kind,
-        batch_size=batch_size,
+        seed=seed,
+        epoch=epoch,
         rank=rank,
         world_size=world_size,
     )
