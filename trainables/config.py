@@ -173,3 +173,18 @@ def require_trimmed(what: str, way_out: str, dataset: Any, data_root: Path) -> N
     """
     if not dataset.has_trimmed(data_root):
         raise ValueError(f"{what} learns from trimmed clips, and data set '{dataset.key}' has none; {way_out}")
+
+
+def require_checkpoint(key: str, file: str | None, kind: str) -> None:
+    """Refuse the path of a checkpoint that is not there; None = random weights.
+
+    Args:
+        key: of the setting.
+        file: its value.
+        kind: of checkpoint, with its article.
+
+    Raises:
+        ValueError: no such file.
+    """
+    if file is not None and not Path(file).is_file():
+        raise ValueError(f"{key}: no file {file}; give the path of {kind} checkpoint, or null for random weights")

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from trainables.config import FrameInput, Sampling, param
+from trainables.config import FrameInput, Sampling, param, require_checkpoint
 from trainables.detectors.pbrnet.settings import FRAMES_PER_CELL, Settings
 
 
@@ -65,11 +65,7 @@ class Config(Settings):
         Raises:
             ValueError: no such file.
         """
-        weights = self.backbone.weights
-        if weights is not None and not Path(weights).is_file():
-            raise ValueError(
-                f"backbone.weights: no file {weights}; give the path of an I3D checkpoint, or null for random weights"
-            )
+        require_checkpoint("backbone.weights", self.backbone.weights, "an I3D")
 
     def sampling(self) -> Sampling:
         """Overlapping windows."""

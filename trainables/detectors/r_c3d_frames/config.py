@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from trainables.config import FrameInput, Phase, Sampling, param
+from trainables.config import FrameInput, Phase, Sampling, param, require_checkpoint
 from trainables.detectors.r_c3d.settings import Settings
 
 _RELEASE = "VisionLearningGroup/R-C3D"
@@ -95,11 +95,7 @@ class Config(Settings):
         Raises:
             ValueError: no such file.
         """
-        if self.backbone.weights is not None and not Path(self.backbone.weights).is_file():
-            raise ValueError(
-                f"backbone.weights: no file {self.backbone.weights}; give the path of a C3D checkpoint, or null for "
-                "random weights"
-            )
+        require_checkpoint("backbone.weights", self.backbone.weights, "a C3D")
 
     def sampling(self) -> Sampling:
         """Overlapping windows."""
