@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 
+import namespaces
 import psutil
 from toy_runs import wait_until
 
 SUBNET = "10.99.78"
-NAMESPACES = ("--net", "--pid", "--mount", "--uts")
 GCS_PORT = 6379
 BIN = Path(sys.executable).parent
 #: A lost host is noticed within seconds instead of a minute; a busy test machine is still not taken for a dead one.
@@ -29,13 +28,7 @@ HEALTH = {
 
 def why_not() -> str | None:
     """Why there can be no such hosts here; None = there can."""
-    missing = [name for name in ("ip", "unshare", "nsenter", "setpriv") if shutil.which(name) is None]
-    if missing:
-        return f"needs {', '.join(missing)} (packages iproute2, util-linux)"
-    if os.geteuid() != 0:
-        return "needs root for namespaces"
-    probe = subprocess.run(["unshare", *NAMESPACES, "--fork", "true"], capture_output=True, text=True, check=False)
-    return f"needs namespaces: {probe.stderr.strip()}" if probe.returncode else None
+    return namespaces.why_not(("ip", "unshare", "nsenter", "setpriv"), "iproute2 and util-linux")
 
 
 class Host:
@@ -57,20 +50,7 @@ class Host:
             ip link set lo up
             exec sleep infinity
         """
-        # a test that is killed takes its hosts along
-        words = [
-            "setpriv",
-            "--pdeathsig=KILL",
-            "unshare",
-            *NAMESPACES,
-            "--fork",
-            "--kill-child",
-            "--mount-proc",
-            "sh",
-            "-ec",
-            script,
-        ]
-        self._process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+        self._process = namespaces.start("sh", "-ec", script)
         wait_until(lambda: bool(self._sleepers()), 20)
         self.pid = self._sleepers()[0]
         self._namespace = _pid_namespace(self.pid)
@@ -80,7 +60,7 @@ class Host:
 
     def command(self, *words: str) -> list[str]:
         """A command as it is run on the host."""
-        return ["nsenter", "--target", str(self.pid), "--all", "--wdns=/", *words]
+        return namespaces.inside(self.pid, *words)
 
     def start(self, words: list[str], log: Path, **environment: str) -> subprocess.Popen[bytes]:
         """Run a command on the host, and go on."""
@@ -152,16 +132,9 @@ class Cluster:
         self.hosts[number - 1 : number] = [host]
         switch = self.hosts[0]
         if host is switch:
-            switch.run("ip", "link", "add", "bridge", "type", "bridge")
-            switch.run("ip", "address", "add", f"{host.ip}/24", "dev", "bridge")
-            switch.run("ip", "link", "set", "bridge", "up")
-            return
-        there, here = f"/proc/{switch.pid}/ns/net", f"/proc/{host.pid}/ns/net"
-        cable = ["ip", "link", "add", f"port{number}", "netns", there, "type", "veth", "peer", "name", "eth0"]
-        subprocess.run([*cable, "netns", here], check=True)
-        switch.run("ip", "link", "set", f"port{number}", "master", "bridge", "up")
-        host.run("ip", "address", "add", f"{host.ip}/24", "dev", "eth0")
-        host.run("ip", "link", "set", "eth0", "up")
+            namespaces.add_switch(host.pid, host.ip)
+        else:
+            namespaces.connect(host.pid, host.ip, switch.pid, f"port{number}")
 
     def host(self, number: int) -> Host:
         """By number, from 1."""

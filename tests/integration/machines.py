@@ -11,23 +11,17 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+import namespaces
 import psutil
 
 SUBNET = "10.99.77"
-PROGRAMS = ["ip", "sshd", "ssh", "rsync", "unshare", "nsenter", "setpriv", "ps", "curl"]
-NAMESPACES = ["--net", "--pid", "--mount", "--uts"]
+PROGRAMS = ("ip", "sshd", "ssh", "rsync", "unshare", "nsenter", "setpriv", "ps", "curl")
+PACKAGES = "iproute2, openssh-server, openssh-client, rsync, procps, curl and util-linux"
 
 
 def why_not() -> str | None:
     """Why there can be no such machines here; None = there can."""
-    missing = [name for name in PROGRAMS if shutil.which(name) is None]
-    if missing:
-        packages = "iproute2, openssh-server, openssh-client, rsync, procps, curl and util-linux"
-        return f"needs {', '.join(missing)}; the packages {packages} have them"
-    if os.geteuid() != 0:
-        return "needs root for namespaces"
-    probe = subprocess.run(["unshare", *NAMESPACES, "--fork", "true"], capture_output=True, text=True, check=False)
-    return f"needs namespaces: {probe.stderr.strip()}" if probe.returncode else None
+    return namespaces.why_not(PROGRAMS, PACKAGES)
 
 
 class Machine:
@@ -62,11 +56,8 @@ class Machine:
             touch {self.home}/up
             while true; do sleep 1; done
         """
-        # bash as the first process takes leave of the dead whose parents are gone; everything ends with the process of
-        # the tests, however that ends
-        command = ["setpriv", "--pdeathsig", "KILL", "unshare", *NAMESPACES, "--fork", "--kill-child", "--mount-proc"]
-        command += ["bash", "-ec", script]
-        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        # bash as the first process takes leave of the dead whose parents are gone
+        self._process = namespaces.start("bash", "-ec", script)
         self.pid = self._first_process()
 
     def _first_process(self) -> int:
@@ -80,7 +71,7 @@ class Machine:
 
     def command(self, *words: str) -> list[str]:
         """A command as it is run on the machine."""
-        return ["nsenter", "--target", str(self.pid), "--all", "--wdns=/", *words]
+        return namespaces.inside(self.pid, *words)
 
     def run(self, *words: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command on the machine, as its root."""
@@ -135,18 +126,9 @@ class Machines:
     def _connect(self) -> None:
         """A bridge on the first machine, a cable from every other one to it."""
         switch = self.machines[0]
-        switch.run("ip", "link", "add", "bridge", "type", "bridge")
-        switch.run("ip", "address", "add", f"{switch.ip}/24", "dev", "bridge")
-        switch.run("ip", "link", "set", "bridge", "up")
+        namespaces.add_switch(switch.pid, switch.ip)
         for number, machine in enumerate(self.machines[1:]):
-            port = f"port{number}"
-            peer = ["peer", "name", "eth0", "netns", f"/proc/{machine.pid}/ns/net"]
-            subprocess.run(
-                ["ip", "link", "add", port, "netns", f"/proc/{switch.pid}/ns/net", "type", "veth", *peer], check=True
-            )
-            switch.run("ip", "link", "set", port, "master", "bridge", "up")
-            machine.run("ip", "address", "add", f"{machine.ip}/24", "dev", "eth0")
-            machine.run("ip", "link", "set", "eth0", "up")
+            namespaces.connect(machine.pid, machine.ip, switch.pid, f"port{number}")
 
     def _serve_ssh(self, machine: Machine) -> None:
         host_key = machine.home / "host_key"
