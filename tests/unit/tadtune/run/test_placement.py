@@ -68,7 +68,7 @@ def _place_one(nodes: list[list[int]], process: tuple[int, int]) -> bool:
     return False
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4)), min_size=1, max_size=5),
     st.integers(0, 3),

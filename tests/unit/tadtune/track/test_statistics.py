@@ -157,7 +157,7 @@ def test_intervals_cover_the_truth_nineteen_times_in_twenty(num_seeds, video_sd,
 
 
 @given(st.integers(1, 5), st.floats(-0.5, 0.5), st.integers(0, 1000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_bootstrap_moves_with_the_effect_and_mirrors(num_seeds, shift, seed):
     gaps = np.random.default_rng(seed).normal(0, 0.1, (num_seeds, RESAMPLES))
     plain, moved, mirrored = (bootstrap_interval(g) for g in (gaps, gaps + shift, -gaps))

@@ -89,7 +89,7 @@ def slow_share(window: list[float], segments: list[list[float]]) -> float:
 spans = st.tuples(st.integers(0, 60), st.integers(1, 40)).map(lambda t: [float(t[0]), float(t[0] + t[1])])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     segments=st.lists(st.tuples(spans, st.integers(0, 3)), min_size=1, max_size=8), windows=st.lists(spans, min_size=1)
 )
@@ -106,7 +106,7 @@ def test_shares_agree_with_merging_intervals(
     assert touching.tolist() == [slow_share(w, [s for s, _ in segments]) > 0 for w in windows]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     segments=st.lists(spans, min_size=1, max_size=5),
     extra=st.integers(0, 50),
@@ -173,7 +173,7 @@ def slow_expansion(segments: list[list[float]], length: float) -> list[list[floa
     return found
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(segments=st.lists(spans, min_size=1, max_size=5), extra=st.integers(0, 50))
 def test_expansion_agrees_with_a_loop(segments: list[list[float]], extra: int) -> None:
     length = max(end for _, end in segments) + extra

@@ -46,7 +46,7 @@ def test_windows_from_the_region_to_the_clip(
     assert torch.allclose(found[0], torch.tensor(expected).double(), atol=1e-9)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     rows=st.lists(st.tuples(st.floats(0, 50), st.floats(1, 50), st.floats(0, 100)), min_size=1),
     num_windows=st.integers(1, 9),

@@ -174,7 +174,7 @@ def test_bn_inception_with_vectors_stored_as_rows(tmp_path: Path) -> None:
     assert torch.equal(network.conv2.bn.running_mean, state["conv2_3x3_bn.running_mean"])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 6), st.integers(1, 5), st.integers(0, 2**31))
 def test_split_statistics_are_those_of_all_values_together(splits: int, channels: int, seed: int) -> None:
     values = torch.randn(splits, 50, channels, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -204,7 +204,7 @@ NEEDED = sorted(
 )
 
 
-@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(NEEDED), min_size=3, max_size=6, unique=True), st.integers(1, 2), st.integers(0, 3))
 def test_every_misfit_is_listed(tmp_path: Path, keys: list[str], missing: int, unexpected: int) -> None:
     dropped, (misshapen, poisoned, *_) = keys[:missing], [*keys[missing:], *keys[:missing]]

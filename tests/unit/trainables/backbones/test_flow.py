@@ -56,7 +56,7 @@ def test_golden_grey_values(pixels: float, grey: int) -> None:
     assert quantise_flow(np.array([pixels], np.float32)).tolist() == [grey]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.floats(-30, 30, width=32), st.floats(0.5, 40))
 def test_grey_values_against_plain_arithmetic(pixels: float, bound: float) -> None:
     clipped = min(max(pixels, -bound), bound)

@@ -38,7 +38,7 @@ def test_many_frames_are_resized_as_each_alone() -> None:
     assert all(np.array_equal(together[i : i + 1], resize(frames[i : i + 1])) for i in range(70))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 40))
 def test_the_shorter_side_gets_its_length_and_the_aspect_stays(height: int, width: int, side: int) -> None:
     resized = Preprocess(side, 1, (0.0,) * 3, (1.0,) * 3).resize(np.zeros((1, height, width, 3), np.uint8))
@@ -51,7 +51,7 @@ def test_a_frame_of_the_right_size_is_left_alone() -> None:
     assert preprocess.C3D_RGB.resize(frames) is frames
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 30), st.integers(0, 30), st.integers(0, 30))
 def test_the_crop_is_in_the_centre(crop: int, extra_height: int, extra_width: int) -> None:
     height, width = crop + extra_height, crop + extra_width

@@ -29,7 +29,7 @@ def test_other_rates(num_frames: int, source: float, fps: float, expected: list[
     assert sampled_frames(num_frames, source, fps).tolist() == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(1, 500), st.floats(1, 120), st.floats(1, 120))
 def test_a_sampled_frame_covers_the_middle_of_its_period(num_frames: int, source: float, fps: float) -> None:
     frames = sampled_frames(num_frames, source, fps)
@@ -67,7 +67,7 @@ def _slow_windows(num_frames: int, length: int, stride: int) -> list[list[int]]:
     return windows
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(1, 100), st.integers(1, 20), st.integers(1, 20), st.data())
 def test_windows_against_a_loop(num_frames: int, length: int, stride: int, data: st.DataObject) -> None:
     grid = SnippetGrid(length, stride)
@@ -79,7 +79,7 @@ def test_windows_against_a_loop(num_frames: int, length: int, stride: int, data:
     assert grid.windows(num_frames, start, stop).tolist() == slow[start:stop]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(1, 30), st.integers(1, 30))
 def test_a_snippet_is_centred_on_its_cell(length: int, stride: int) -> None:
     window = SnippetGrid(length, stride).windows(10_000, 100, 101)[0]

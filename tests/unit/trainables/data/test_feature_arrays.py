@@ -60,7 +60,7 @@ def test_every_kind_of_file_gives_the_same_array(tmp_path: Path, ending: str) ->
     assert np.array_equal(found, VALUES)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     values=arrays.arrays(
         np.float64, st.tuples(st.integers(1, 6), st.integers(1, 5)), elements=st.floats(-1e30, 1e30, allow_nan=False)

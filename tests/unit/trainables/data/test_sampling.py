@@ -31,7 +31,7 @@ def written(features: npt.NDArray[np.float32], sampled: Sampled) -> npt.NDArray[
 
 
 @given(num=st.integers(1, 70), length=st.integers(1, 70), seed=st.integers(0, 100))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_what_is_written_equals_reading_sample_by_sample_to_the_bit(num: int, length: int, seed: int) -> None:
     generator = np.random.default_rng(seed)
     features = generator.standard_normal((num, 5)).astype(np.float32)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trainables.config import Sampling
@@ -65,7 +65,6 @@ def test_an_instance_stays_at_exactly_its_ratio() -> None:
     assert _inputs([video], sampling) == {0.0: [[8, 10], [7, 10]], 10.0: [[0, 2]]}
 
 
-@settings(deadline=None)
 @given(
     length=st.integers(1, 40),
     width=st.integers(1, 20),
@@ -186,7 +185,6 @@ def test_real_shots_begin_where_clips_were_joined(test_data: Any) -> None:
     assert len(found & true) / len(found) > 0.85
 
 
-@settings(deadline=None)
 @given(
     length=st.integers(1, 300),
     width=st.integers(1, 40),

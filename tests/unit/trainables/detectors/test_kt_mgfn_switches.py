@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
@@ -151,7 +151,6 @@ def test_lengths_are_fitted_class_by_class_in_seconds() -> None:
     mean=st.floats(0.1, 20),
     std=st.floats(0.1, 10),
 )
-@settings(deadline=None)
 def test_density_of_lengths_is_the_gaussian_s(lengths: list[float], seconds: float, mean: float, std: float) -> None:
     segments = torch.tensor([[0.0, x] for x in lengths], dtype=torch.float64)[None, :, None]
     prior = torch.tensor([[mean, std]], dtype=torch.float64)

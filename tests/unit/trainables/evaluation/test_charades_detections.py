@@ -129,7 +129,7 @@ def _items(
     return items
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(case=cases(), half=st.sampled_from([1, 10, 15]), data=st.data())
 def test_is_a_loop_over_points(case: tuple[Any, Any, Any], half: int, data: st.DataObject) -> None:
     found, rows, durations = case
@@ -143,7 +143,7 @@ def test_is_a_loop_over_points(case: tuple[Any, Any, Any], half: int, data: st.D
         assert values[name] == pytest.approx(expected, abs=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10_000), num_videos=st.integers(1, 6), num_items=st.integers(1, 40), whole=st.booleans())
 def test_sparse_counts_give_the_ap_of_running_sums(seed: int, num_videos: int, num_items: int, whole: bool) -> None:
     rng = np.random.default_rng(seed)

@@ -118,7 +118,7 @@ times, scores = st.floats(0, 1e6), st.floats(allow_nan=False, allow_infinity=Fal
 
 
 @given(rows=st.lists(st.tuples(st.integers(0, 2), times, times, st.integers(0, 1), scores), max_size=8))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_every_format_gives_back_every_bit(tmp_path_factory: pytest.TempPathFactory, rows: list[Any]) -> None:
     rows = sorted(rows)  # JSON groups them by video
     found = Detections(

@@ -42,7 +42,7 @@ def _expected(case: Case, protocol: DetectionMap) -> list[float]:
 
 
 @each_protocol
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(case=cases())
 def test_equal_to_the_textbook(protocol: DetectionMap, case: Case) -> None:
     scores = protocol.score(protocol.match(*case.arrays()))
@@ -51,7 +51,7 @@ def test_equal_to_the_textbook(protocol: DetectionMap, case: Case) -> None:
 
 
 @each_protocol
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(case=cases(), data=st.data())
 def test_weights_equal_repeated_videos(protocol: DetectionMap, case: Case, data: st.DataObject) -> None:
     weights = data.draw(st.lists(st.integers(0, 3), min_size=len(case.videos), max_size=len(case.videos)))
@@ -69,7 +69,7 @@ def test_weights_equal_repeated_videos(protocol: DetectionMap, case: Case, data:
         assert scores == pytest.approx(again, abs=1e-9)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(case=cases())
 def test_recall_of_the_best_detections_equals_the_textbook(case: Case) -> None:
     protocol = OpenTad(THRESHOLDS)

@@ -84,7 +84,7 @@ def test_points_of_a_published_example() -> None:
     assert per_class == pytest.approx({"c0": 17 / 21, "c1": 0.75})
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     number=st.integers(1, 40),
     duration=st.sampled_from([1.0, 9.7, 16.62, 31.29]),
@@ -101,7 +101,7 @@ def test_rules_point_by_point(number: int, duration: float, ends: tuple[int, int
     assert closed[:, 0].tolist() == [start <= j / 25 * duration <= end for j in range(25)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(times=st.lists(st.integers(0, 30), min_size=1, max_size=12), points=st.lists(st.integers(-2, 66), max_size=10))
 def test_the_nearest_frame_point_by_point(times: list[int], points: list[int]) -> None:
     frames = np.sort(np.asarray(times, np.float64))
@@ -164,7 +164,7 @@ def _nanmean(values: list[float]) -> float:
     return sum(own) / len(own)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(case=cases(), data=st.data())
 def test_dense_equals_the_loop_over_frames(case: tuple[Videos, int], data: st.DataObject) -> None:
     videos, num_classes = case
@@ -181,7 +181,7 @@ def test_dense_equals_the_loop_over_frames(case: tuple[Videos, int], data: st.Da
             assert protocol.score(matches, own)["frame_map"] == pytest.approx(expected, abs=1e-9)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(case=cases(), data=st.data())
 def test_25_points_equal_the_loop_over_points(case: tuple[Videos, int], data: st.DataObject) -> None:
     videos, num_classes = case

@@ -48,7 +48,7 @@ def test_points_that_count_from_0_are_shifted(tmp_path: Path) -> None:
     assert found.scores[[0, 49]].tolist() == [[0.1, 0.2], [0.3, 0.4]]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     points=st.dictionaries(
         st.tuples(st.sampled_from(["v1", "v2"]), st.integers(1, 25)),

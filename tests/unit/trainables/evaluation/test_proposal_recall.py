@@ -100,7 +100,7 @@ def _expected(videos: Sequence[Any], protocol: ArAn) -> list[float]:
 numbers_of_proposals = st.sampled_from([1, 2, 5, 7, 100, None])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(videos=cases(), largest=numbers_of_proposals)
 def test_equal_to_the_loop(videos: Videos, largest: int | None) -> None:
     protocol = ArAn((0.3, 0.5, 0.75), largest)
@@ -108,7 +108,7 @@ def test_equal_to_the_loop(videos: Videos, largest: int | None) -> None:
     assert list(scores.values()) == pytest.approx(_expected(list(videos.values()), protocol), abs=1e-9)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(videos=cases(), largest=numbers_of_proposals, data=st.data())
 def test_weights_equal_repeated_videos(videos: Videos, largest: int | None, data: st.DataObject) -> None:
     weights = data.draw(st.lists(st.integers(0, 3), min_size=len(videos), max_size=len(videos)))

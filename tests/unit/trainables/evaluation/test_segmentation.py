@@ -55,7 +55,7 @@ def test_a_segment_that_was_taken_is_a_miss() -> None:
 sequences = st.lists(st.sampled_from("abc-"), min_size=1, max_size=14)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(found=sequences, truth=sequences)
 def test_edit_score_cell_by_cell(found: list[str], truth: list[str]) -> None:
     p, y = [r[0] for r in segments(found, "-")], [r[0] for r in segments(truth, "-")]
@@ -64,7 +64,7 @@ def test_edit_score_cell_by_cell(found: list[str], truth: list[str]) -> None:
     assert edit_score(*ids) == pytest.approx(expected, abs=1e-12)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(labels=sequences)
 def test_runs_frame_by_frame(labels: list[str]) -> None:
     ids = np.asarray(["abc-".index(c) for c in labels], np.int64)
@@ -85,7 +85,7 @@ def cases(draw: st.DrawFn) -> list[tuple[list[str], list[str]]]:
     return videos
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(videos=cases(), data=st.data())
 def test_equal_to_the_loop_and_weights_repeat_videos(
     videos: list[tuple[list[str], list[str]]], data: st.DataObject

@@ -87,7 +87,7 @@ def _expected_classification(labels: Labels, predictions: list[Prediction]) -> l
     return [sum(aps) / len(aps), *hit_at(predictions, truth, 1), *hit_at(predictions, truth, 3)]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(case=cases(), data=st.data())
 def test_activitynet_equals_the_loop_and_weights_repeat_videos(
     case: tuple[Labels, list[Prediction]], data: st.DataObject
@@ -125,7 +125,7 @@ def _items(labels: Labels, scores: list[list[float]], weights: list[int], label:
     return [(row[label], label in own, float(weight)) for own, row, weight in rows]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(case=matrices(), data=st.data())
 def test_multilabel_equals_the_loop(case: tuple[Labels, list[list[float]]], data: st.DataObject) -> None:
     labels, scores = case
@@ -143,7 +143,7 @@ def test_multilabel_equals_the_loop(case: tuple[Labels, list[list[float]]], data
         assert list(protocol.score(matches, weights).values()) == pytest.approx(expected, abs=1e-9)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(case=matrices(), data=st.data())
 def test_charades_equals_the_loop(case: tuple[Labels, list[list[float]]], data: st.DataObject) -> None:
     labels, scores = case

@@ -64,7 +64,7 @@ def loop(values: list[float], start: float, end: float, length: int, mode: str, 
     mode=st.sampled_from(["half_pixel", "gtad"]),
     ratio=st.integers(0, 3),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_equal_to_the_loop(
     values: list[float], segments: list[tuple[float, float]], length: int, mode: AlignMode, ratio: int
 ) -> None:

@@ -153,7 +153,7 @@ WHOLE = st.tuples(st.integers(0, 20), st.integers(0, 8), st.sampled_from([0.0, 0
 ANY = st.tuples(st.floats(-50, 50), st.floats(0, 30), st.floats(0, 2))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     items=st.lists(st.tuples(st.one_of(WHOLE, ANY), st.integers(-1, 3)), max_size=25),
     rule=st.sampled_from(RULES),

@@ -1,5 +1,5 @@
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -24,7 +24,6 @@ def test_cells_of_segments() -> None:
     assert last.tolist() == [6, 1, 95, 1, 95]
 
 
-@settings(deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     cells=st.integers(1, 40),

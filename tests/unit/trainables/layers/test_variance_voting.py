@@ -48,7 +48,7 @@ sigmas = st.lists(st.floats(0.1, 5.0), min_size=2, max_size=2)
 groups = st.integers(0, 3)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     kept=st.lists(st.tuples(spans, groups), max_size=6),
     voters=st.lists(st.tuples(spans, sigmas, groups), max_size=12),

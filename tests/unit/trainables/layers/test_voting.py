@@ -23,7 +23,7 @@ def test_by_hand() -> None:
 ITEM = st.tuples(st.integers(0, 12), st.integers(0, 8), st.sampled_from([0.0, 0.1, 0.4, 0.9]), st.integers(0, 3))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     items=st.lists(ITEM, min_size=1, max_size=20),
     data=st.data(),

@@ -24,7 +24,7 @@ def test_the_hardest_negatives_by_hand() -> None:
     assert float(mined_cross_entropy(probs.log(), labels)) == pytest.approx(expected, abs=1e-6)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10_000), size=st.integers(1, 30), num_classes=st.integers(1, 4))
 def test_mining_is_sorting(seed: int, size: int, num_classes: int) -> None:
     draw = torch.Generator().manual_seed(seed)
@@ -53,7 +53,7 @@ def test_an_empty_set_adds_zero_and_keeps_the_graph(labels: list[int]) -> None:
     assert bool(logits.grad.any()) == positive
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10_000), size=st.integers(2, 40), share=st.floats(0.1, 0.9))
 def test_balanced_loss_is_that_of_boundary_sensitive_networks(seed: int, size: int, share: float) -> None:
     draw = torch.Generator().manual_seed(seed)

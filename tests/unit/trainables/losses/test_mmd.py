@@ -63,7 +63,7 @@ vectors = st.lists(st.tuples(st.floats(-5, 5), st.floats(-5, 5)), min_size=1, ma
 
 
 @given(a=vectors, b=vectors, shift=st.floats(-3, 3))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_bounds_symmetry_and_shift(a: list[tuple[float, float]], b: list[tuple[float, float]], shift: float) -> None:
     source, target = points(*a), points(*b)
     value = float(mmd2(source, target, bandwidth=TWO))

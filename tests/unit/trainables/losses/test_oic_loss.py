@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trainables.layers.anchors import decode_anchors
@@ -113,7 +113,6 @@ SEQUENCES = st.lists(st.floats(0, 1), min_size=1, max_size=20)
     gamma=st.floats(0, 1),
     outer_min=st.floats(0, 3),
 )
-@settings(deadline=None)
 def test_whole_cells_against_a_loop(
     a: list[float], start: float, length: float, gamma: float, outer_min: float
 ) -> None:
@@ -123,7 +122,6 @@ def test_whole_cells_against_a_loop(
 
 
 @given(a=SEQUENCES, start=st.integers(0, 18), length=st.integers(1, 20), rim=st.integers(1, 4))
-@settings(deadline=None)
 def test_whole_cells_are_the_continuous_loss_of_ends_at_cells(
     a: list[float], start: int, length: int, rim: int
 ) -> None:

@@ -52,7 +52,7 @@ def tiou(a: Segment, b: Segment) -> float:
     return inter / union if union > 0 else 0.0
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10_000), threshold=st.sampled_from([0.3, 0.4, 0.5, 0.6]))
 def test_assignment_is_the_textbook_loop(seed: int, threshold: float) -> None:
     draw = torch.Generator().manual_seed(seed)
@@ -93,7 +93,7 @@ def test_background_is_0_and_the_first_class_is_1_in_samples_of_any_length() -> 
     assert labels.tolist() == [[0, 0, 0], [0, 0, 0]]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10_000), ratio=st.sampled_from([0.0, 0.1, 0.3]))
 def test_boundary_labels_are_the_textbook_loop(seed: int, ratio: float) -> None:
     draw = torch.Generator().manual_seed(seed)
@@ -122,7 +122,7 @@ def test_frames_near_a_boundary_by_hand() -> None:
     assert torch.nonzero(ends).flatten().tolist() == [56, 57, 58, 59, 60, 61, 62, 63, 76]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10_000), spread=st.sampled_from([0.0, 0.5, 5.0, 1e4]))
 def test_what_is_decoded_lies_in_its_clip(seed: int, spread: float) -> None:
     draw = torch.Generator().manual_seed(seed)

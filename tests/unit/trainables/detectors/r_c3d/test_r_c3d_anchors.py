@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trainables.detectors.r_c3d.anchors import cut, half_open, inside, make_anchors
@@ -42,7 +42,6 @@ def test_golden_counts_of_the_presets(preset: str, length: int, total: int, with
     assert int(inside(anchors, torch.tensor([length]), inclusive=inclusive).sum()) == within
 
 
-@settings(deadline=None)
 @given(scale=st.floats(0.5, 100), cells=st.integers(1, 20), stride=st.sampled_from([1, 8]), inclusive=st.booleans())
 def test_an_anchor_has_its_length_around_the_middle_of_its_cell(
     scale: float, cells: int, stride: int, inclusive: bool

@@ -41,7 +41,7 @@ def reference(
     return kept[:post]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 9999),
     inclusive=st.booleans(),

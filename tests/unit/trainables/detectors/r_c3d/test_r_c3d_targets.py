@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -64,7 +64,6 @@ SEGMENTS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(
     inputs=st.lists(st.tuples(SEGMENTS, st.integers(4, 40)), min_size=1, max_size=3),
     scales=st.sets(st.sampled_from([1, 2, 3, 5, 8]), min_size=1, max_size=4),
@@ -110,7 +109,6 @@ def test_a_segment_that_no_anchor_touches_makes_none_positive() -> None:
     assert int(found.negative.sum()) == 2
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 999), rows=st.integers(1, 4), width=st.integers(1, 30), count=st.integers(0, 12))
 def test_random_subsets(seed: int, rows: int, width: int, count: int) -> None:
     torch.manual_seed(seed)
@@ -161,7 +159,6 @@ def regions(proposals: Tensor, targets: PaddedTargets, lengths: list[int], **cha
     return torch.cat([found.rois, found.labels[:, None].double(), found.matched], dim=1).tolist()
 
 
-@settings(deadline=None)
 @given(
     seed=st.integers(0, 9999), segments=st.lists(SEGMENTS, min_size=1, max_size=3), bg_lo=st.sampled_from([0.0, 0.1])
 )
@@ -202,7 +199,6 @@ def test_annotated_segments_are_candidates_where_nothing_is_proposed() -> None:
     assert [r[0] for r in rows] == [0] + [1] * 12
 
 
-@settings(deadline=None)
 @given(length=st.integers(1, 50), least=st.sampled_from([1.0, 8.0]))
 def test_random_windows_lie_inside(length: int, least: float) -> None:
     windows = random_windows(torch.tensor([length, 50]), 40, least)
