@@ -23,7 +23,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Storage = Annotated[Path, typer.Option(envvar="TADTUNE_STORAGE", help="Folder of all studies' records.")]
+Storage = Annotated[
+    str, typer.Option(envvar="TADTUNE_STORAGE", help="Folder of all studies' records, or s3://bucket/prefix.")
+]
 DataRoot = Annotated[Path, typer.Option("--data", envvar="TADTUNE_DATA", help="Folder of data sets.")]
 TrackingUri = Annotated[
     str | None,
@@ -36,7 +38,7 @@ StudyName = Annotated[str, typer.Argument(help="A study file, or the name of a b
 @app.command()
 def run(
     studies: Annotated[list[str], typer.Argument(help="Study files or names of built-in studies, run in this order.")],
-    storage: Storage = Path("runs"),
+    storage: Storage = "runs",
     data: DataRoot = Path("data"),
     tracking_uri: TrackingUri = None,
     address: Address = None,
@@ -48,7 +50,7 @@ def run(
 @app.command()
 def resume(
     studies: Annotated[list[str], typer.Argument(help="Study files or names of built-in studies.")],
-    storage: Storage = Path("runs"),
+    storage: Storage = "runs",
     data: DataRoot = Path("data"),
     tracking_uri: TrackingUri = None,
     address: Address = None,
@@ -57,12 +59,13 @@ def resume(
     ] = None,
 ) -> None:
     """Run what is left of studies that have been started."""
-    from tadtune.track.study_folder import StudyFolder
+    from tadtune.track.storage import study_folder
 
     if only not in (None, "failed"):
         raise StudyError([f"--only: '{only}' is not one of the choices; `failed` is the only one."])
     for name in studies:
-        folder = StudyFolder(storage, _load(name).slug)
+        folder = study_folder(storage, _load(name).slug)
+        folder.update()
         if not folder.records():
             raise StudyError([f"{folder.path}: no trial has started yet; `tadtune run {name}` starts them."])
     _run(studies, storage, data, tracking_uri, address, only_failed=only == "failed")
@@ -70,7 +73,7 @@ def resume(
 
 def _run(
     studies: list[str],
-    storage: Path,
+    storage: str,
     data: Path,
     tracking_uri: str | None,
     address: str | None,
@@ -90,16 +93,20 @@ def _run(
     for study in loaded:
         outcome = run_study(study, settings, console, conclude)
         if outcome.interrupted:
+            if outcome.unstored:
+                console.print(f"[yellow]{outcome.unstored}[/yellow]", soft_wrap=True)
             raise typer.Exit(130)
         print_report(study, outcome.folder, console)
         console.print(f"report: {outcome.folder.report / 'report.html'}", soft_wrap=True)
         failed = failed or outcome.counts.get("failed", 0) > 0
+        if outcome.unstored:
+            raise StudyError([f"storage: {outcome.unstored}"])
     if failed:
         raise typer.Exit(1)
 
 
 @app.command()
-def plan(study: StudyName, storage: Storage = Path("runs")) -> None:
+def plan(study: StudyName, storage: Storage = "runs") -> None:
     """Show a study's trials, what is done, what the rest costs and what differences it can resolve."""
     from rich.console import Console
 
@@ -109,16 +116,17 @@ def plan(study: StudyName, storage: Storage = Path("runs")) -> None:
 
 
 @app.command()
-def report(study: StudyName, storage: Storage = Path("runs")) -> None:
+def report(study: StudyName, storage: Storage = "runs") -> None:
     """Write the study's report (HTML, Markdown, CSV) from its records and show its table."""
     from rich.console import Console
 
     from tadtune.report import write_reports
     from tadtune.report.terminal import print_report
-    from tadtune.track.study_folder import StudyFolder
+    from tadtune.track.storage import study_folder
 
     loaded = _load(study)
-    folder = StudyFolder(storage, loaded.slug)
+    folder = study_folder(storage, loaded.slug)
+    folder.update()
     if not folder.records():
         raise StudyError([f"{folder.path}: no trial has started yet; `tadtune run {study}` starts them."])
     console = Console()
@@ -158,13 +166,14 @@ def list_(
 
 @app.command()
 def ui(
-    storage: Storage = Path("runs"),
+    storage: Storage = "runs",
     port: Annotated[int, typer.Option(help="Port on loopback.")] = 5000,
 ) -> None:
     """Open MLflow's pages on this machine's studies (loopback only)."""
     from tadtune.track.mlflow_server import Server, serve
+    from tadtune.track.storage import storage_folder
 
-    raise typer.Exit(serve(Server(storage, port), typer.echo))
+    raise typer.Exit(serve(Server(storage_folder(storage), port), typer.echo))
 
 
 app.command()(job_verbs.submit)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -14,16 +13,17 @@ from tadtune.plan.power import detectable_difference, estimate_cost, seed_noise
 from tadtune.plan.trial import Trial, make_trial
 from tadtune.spec.study import Study
 from tadtune.track.record import Result
-from tadtune.track.study_folder import StudyFolder
+from tadtune.track.storage import study_folder
 
 
-def print_plan(study: Study, storage: Path, console: Console) -> None:
+def print_plan(study: Study, storage: str, console: Console) -> None:
     """Trials, their identity, what is done, cost, and the smallest difference the seeds can resolve.
 
     Raises:
         tadtune.spec.errors.StudyError: the study contradicts its own earlier launches.
     """
-    folder = StudyFolder(storage, study.slug)
+    folder = study_folder(storage, study.slug, console.print)
+    folder.update()
     folder.check_definition(study_definition(study))
     results = {i: record.result() for i, record in folder.records().items()}
     if study.sweep is not None:

@@ -15,6 +15,7 @@ from tadtune.jobs.package import Package, select_files
 from tadtune.plan.trial import digest
 from tadtune.spec.errors import StudyError
 from tadtune.spec.study import Study
+from tadtune.track.store import below, is_address
 
 #: How a job is stopped: the driver gets the signal it knows, and the time to end its trials and say how to resume.
 STOP_ENVIRONMENT = {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": "30"}
@@ -25,7 +26,7 @@ class Launch:
     """How a study is run on the cluster.
 
     Attributes:
-        storage: folder of all studies' records, the same on every node.
+        storage: folder of all studies' records, the same on every node, or the address of an object store.
         data: folder of data sets, the same on every node.
         tracking_uri: MLflow's address as the cluster sees it, None = a file in ``storage``.
         installed: the cluster has this platform installed.
@@ -50,7 +51,7 @@ class Launch:
             f"{option}: '{path}' would lie in the job's own folder, which the cluster deletes; give the full path of "
             "a folder that every node reaches."
             for option, path in (("--storage", self.storage), ("--data", self.data))
-            if not PurePosixPath(path).is_absolute()
+            if not PurePosixPath(path).is_absolute() and not (option == "--storage" and is_address(path))
         ]
         lines += [f"--env: {name} is not set here." for name in self.handed_on if name not in os.environ]
         if lines:
@@ -61,6 +62,10 @@ class Launch:
         words = ["python", "-m", "tadtune", "run", study_file, "--storage", self.storage, "--data", self.data]
         words += ["--tracking-uri", self.tracking_uri] if self.tracking_uri else []
         return f"exec {shlex.join(words)}"
+
+    def records(self, slug: str) -> str:
+        """Where a study's records are."""
+        return below(self.storage, slug) if is_address(self.storage) else str(PurePosixPath(self.storage) / slug)
 
     def environment(self) -> dict[str, str]:
         """Variables of the job."""
@@ -102,7 +107,7 @@ def submit_study(
     Raises:
         StudyError: another version of the study runs, or the cluster refuses.
     """
-    folder = str(PurePosixPath(launch.storage) / study.slug)
+    folder = launch.records(study.slug)
     content = digest({"study": study_file.read_text(encoding="utf-8"), "command": launch.command(study_file.name)})
     carried = job_metadata(study.name, folder, content)
     earlier = launches(board.jobs(), run_key(study.name, folder))

@@ -26,17 +26,20 @@ from tadtune.run.preflight import (
     check_data_unchanged,
     check_disk,
     check_storage_from_workers,
+    check_store_from_workers,
     prepare_data,
 )
 from tadtune.run.progress import Progress
-from tadtune.run.session import ray_session
-from tadtune.run.stop import stop_on_signals
+from tadtune.run.session import is_cluster, ray_session
+from tadtune.run.stop import HARD_STOP_S, STORE_STOP_S, stop_on_signals
 from tadtune.search.source import ListSource, TrialSource
 from tadtune.spec.errors import StudyError
 from tadtune.spec.study import Study
 from tadtune.track.checkpoints import CheckpointBudget
 from tadtune.track.mlflow_store import Summary, check_tracking, default_uri
 from tadtune.track.record import Result
+from tadtune.track.storage import storage_folder, study_folder
+from tadtune.track.stored_study import StoredStudyFolder
 from tadtune.track.study_folder import StudyFolder
 from tadtune.track.tracker import Tracker
 
@@ -46,20 +49,22 @@ class Settings:
     """Where a launch keeps its things.
 
     Attributes:
-        storage: folder of all studies.
+        storage: folder of all studies, or the address of an object store.
         data_root: folder of data sets.
-        tracking_uri: MLflow's address, None = a local file in ``storage``.
+        tracking_uri: MLflow's address, None = a local file in ``storage`` or its copy on this machine.
         address: of a Ray cluster, None = local.
         only_failed: run nothing but the trials that failed before.
         flush_s: seconds to wait for the tracking server at the end.
+        store_patience_s: seconds to wait at the end for an object store that takes nothing.
     """
 
-    storage: Path
+    storage: Path | str
     data_root: Path
     tracking_uri: str | None = None
     address: str | None = None
     only_failed: bool = False
     flush_s: float = 30.0
+    store_patience_s: float = 120.0
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ class Outcome:
         ran: trials this launch ran.
         interrupted: the launch was asked to stop.
         unsent: what the tracking server did not take, in words, or "".
+        unstored: what the object store did not take, in words, or "".
     """
 
     folder: StudyFolder
@@ -79,6 +85,7 @@ class Outcome:
     ran: int
     interrupted: bool
     unsent: str
+    unstored: str
 
 
 #: Makes the summary runs and the report files at the end: (study, folder) -> (summaries, files).
@@ -97,8 +104,14 @@ def run_study(study: Study, settings: Settings, console: Console, conclude: Conc
         ray_session(settings.address, dashboard=study.resources.workers > 0) as nodes,
     ):
         concurrency = fitting_trials(study.resources, nodes)
-        check_storage_from_workers(launch.folder.path)
-        with stop_on_signals(resume) as stop:  # inside the session: Ray installs handlers of its own as it starts
+        stop_s = STORE_STOP_S if isinstance(launch.folder, StoredStudyFolder) else HARD_STOP_S
+        if isinstance(launch.folder, StoredStudyFolder) and is_cluster(settings.address):
+            check_store_from_workers(str(settings.storage))
+            launch.folder.let_workers_write()
+        else:
+            check_storage_from_workers(launch.folder.path)
+        # inside the session: Ray installs handlers of its own as it starts
+        with stop_on_signals(resume, stop_s) as stop:
             return launch.run(concurrency, conclude, stop)
 
 
@@ -109,13 +122,15 @@ def prepare_launch(study: Study, settings: Settings, console: Console) -> Iterat
     Raises:
         tadtune.spec.errors.StudyError: something does not fit; nothing recorded was changed.
     """
-    check_are_folders({"storage": settings.storage, "data": settings.data_root})
-    settings = dataclasses.replace(settings, storage=settings.storage.resolve(), data_root=settings.data_root.resolve())
-    uri = settings.tracking_uri or default_uri(settings.storage)
-    folder = StudyFolder(settings.storage, study.slug)
+    storage = storage_folder(str(settings.storage))
+    check_are_folders({"storage": storage, "data": settings.data_root})
+    storage = storage.resolve()
+    settings = dataclasses.replace(settings, data_root=settings.data_root.resolve())
+    uri = settings.tracking_uri or default_uri(storage)
     check_batches(study)
-    check_disk(settings.storage)
+    check_disk(storage)
     check_tracking(uri)
+    folder = study_folder(str(settings.storage), study.slug, console.print)
     with folder.lock():
         definition = folder.check_definition(study_definition(study))
         data = prepare_data(study, settings.data_root)
@@ -151,10 +166,9 @@ class Launch:
     ) -> None:
         results = {trial_id: record.result() for trial_id, record in folder.records().items()}
         self.failed = [trial_id for trial_id, result in results.items() if result and result.status == "failed"]
-        self.folder = folder
         self._definition = definition
         self._study = study
-        self._folder = folder
+        self.folder = folder
         self._settings = settings
         self._dropped = 0
         self._data = data
@@ -168,6 +182,9 @@ class Launch:
         from tadtune.search.tune_adapters import EventStopper, ReportListener, SourceScheduler, SourceSearcher
 
         source, finished = self.begin()
+        unstored = self.folder.flush(patience_s=0.0)
+        if unstored:  # a failure that is still there would be taken for a result
+            raise StudyError([unstored])
         progress = Progress(
             self._console,
             self._study.name,
@@ -175,8 +192,11 @@ class Launch:
             source.total(),
             finished,
             self._short_name,
-            self._tracker.state,
+            lambda: ", ".join(filter(None, (self._tracker.state(), self.folder.state()))),
         )
+
+        def stopping() -> bool:
+            return stop.is_set() or self.folder.lost
 
         budget = self._checkpoint_budget(finished)
 
@@ -190,20 +210,21 @@ class Launch:
         def reported(trial_id: str, report: Mapping[str, Any]) -> None:
             progress.reported(trial_id, int(report["epoch"]), int(report["num_epochs"]), report.get(metric))
             self._tracker.changed(trial_id)
+            self.folder.publish(trial_id)
 
-        searcher = SourceSearcher(source, self._folder, self._tune_config, ended, stop.is_set)
+        searcher = SourceSearcher(source, self.folder, self._tune_config, ended, stopping)
         scheduler = SourceScheduler(searcher, source, metric)
         self._tracker.start()
         if len(finished) < source.total():
-            listener, stopper = ReportListener(reported), EventStopper(stop.is_set)
+            listener, stopper = ReportListener(reported), EventStopper(stopping)
             with progress:
-                _fit(self._study, self._folder, searcher, scheduler, listener, stopper, concurrency)
+                _fit(self._study, self.folder, searcher, scheduler, listener, stopper, concurrency)
         progress.settle(self._finished())
         self._console.print(progress.line(), soft_wrap=True)
         if self._dropped:
             self._console.print(f"{self._dropped} checkpoints dropped (budget.checkpoints): the best and the last stay")
         ran = len(self._finished()) - len(finished)
-        return self._conclude(progress.counts(), ran, stop.is_set(), conclude)
+        return self._conclude(progress.counts(), ran, stopping(), conclude)
 
     def _checkpoint_budget(self, finished: Mapping[str, Result]) -> CheckpointBudget | None:
         """The budget, in the state in which earlier launches left it."""
@@ -219,7 +240,7 @@ class Launch:
         if budget is None or result.status == "failed":
             return
         for loser in budget.ended(trial_id, result.objective if result.status == "complete" else None):
-            self._dropped += self._folder.record(loser).drop_checkpoint()
+            self._dropped += self.folder.drop_checkpoint(loser)
 
     def begin(self) -> tuple[TrialSource, dict[str, Result]]:
         """Forget failures, so that they are repeated, and choose what is left.
@@ -227,13 +248,13 @@ class Launch:
         Returns:
             The source of trials, and results that count, by trial id.
         """
-        self._folder.keep_definition(self._definition)
+        self.folder.keep_definition(self._definition)
         for trial_id in self.failed:
-            self._folder.record(trial_id).forget_failure()
+            self.folder.record(trial_id).forget_failure()
         return self._source(), self._finished()
 
     def _conclude(self, counts: Mapping[str, int], ran: int, interrupted: bool, conclude: Concluder) -> Outcome:
-        summaries, files = ([], []) if interrupted else conclude(self._study, self._folder)
+        summaries, files = ([], []) if interrupted else conclude(self._study, self.folder)
         unsent = self._tracker.close(
             status="KILLED" if interrupted else "FINISHED",
             metrics={f"trials/{name}": float(n) for name, n in counts.items() if name != "running"},
@@ -243,29 +264,30 @@ class Launch:
         )
         if unsent and not interrupted:
             self._console.print(f"[yellow]{unsent}[/yellow]", soft_wrap=True)
-        return Outcome(self._folder, counts, ran, interrupted, unsent)
+        unstored = self.folder.flush(patience_s=5.0 if interrupted else self._settings.store_patience_s)
+        return Outcome(self.folder, counts, ran, interrupted, unsent, unstored)
 
     def _source(self) -> TrialSource:
         if self._settings.only_failed:  # a sampler learns of them from the records when it is next asked for new trials
-            again = [self._folder.record(trial_id).trial() for trial_id in self.failed]
+            again = [self.folder.record(trial_id).trial() for trial_id in self.failed]
             return ListSource([trial for trial in again if trial is not None], len(self._finished()) + len(again))
         if self._study.sweep is not None:
             from tadtune.search.sweep import SweepSource
 
             limit = self._study.sweep.budget.time_s
-            return SweepSource(self._study, self._folder, None if limit is None else time.monotonic() + limit)
+            return SweepSource(self._study, self.folder, None if limit is None else time.monotonic() + limit)
         distinct = {planned.trial.id: planned.trial for planned in self._planned}
-        todo = [trial for trial_id, trial in distinct.items() if not self._folder.adopt(trial_id)]
+        todo = [trial for trial_id, trial in distinct.items() if not self.folder.adopt(trial_id)]
         return ListSource(todo, len(distinct))
 
     def _finished(self) -> dict[str, Result]:
         """Results that count for this study, by trial id."""
         wanted = {planned.trial.id for planned in self._planned} if self._planned else None
-        results = {i: record.result() for i, record in self._folder.records().items() if wanted is None or i in wanted}
+        results = {i: record.result() for i, record in self.folder.records().items() if wanted is None or i in wanted}
         return {i: result for i, result in results.items() if result is not None}
 
     def _short_name(self, trial_id: str) -> str:
-        trial = self._folder.record(trial_id).trial()
+        trial = self.folder.record(trial_id).trial()
         return trial_id if trial is None else self._name_of(trial_id, trial).name
 
     def _tune_config(self, trial: Trial) -> dict[str, Any]:
@@ -273,7 +295,7 @@ class Launch:
         job = Job(
             trial_id=trial.id,
             trial=trial.plain(),
-            record=str(self._folder.record(trial.id).folder),
+            record=str(self.folder.record(trial.id).folder),
             data_root=str(self._settings.data_root),
             metric=self._study.metric.name,
             mode=self._study.metric.mode,
@@ -283,13 +305,14 @@ class Launch:
             cpus=self._study.resources.cpus,
             gpus=self._study.resources.gpus,
             workers=self._study.resources.workers,
-            attempt=len(self._folder.record(trial.id).attempts()) + 1,
+            attempt=len(self.folder.record(trial.id).attempts()) + 1,
             timeout_s=self._study.resources.timeout_s,
+            store=self.folder.address(trial.id),
         )
         return {
             "trial_id": trial.id,
             "job": job.plain(),
-            "train_storage": str(self._folder.path / "train"),
+            "train_storage": str(self.folder.path / "train"),
         }
 
 

@@ -26,6 +26,7 @@ class Job:
         gpus: per process.
         workers: Ray Train workers, 0 = in process.
         attempt: number of this attempt at the trial, from 1.
+        store: address of the record in an object store, where the folder is out of the trial's reach; "" = it is not.
         timeout_s: seconds that the trial may take, all attempts together; None = no limit.
     """
 
@@ -43,6 +44,7 @@ class Job:
     workers: int
     attempt: int = 1
     timeout_s: float | None = None
+    store: str = ""
 
     def plain(self) -> dict[str, Any]:
         """As a dictionary, for Tune's config."""

@@ -20,6 +20,7 @@ from tadtune.spec.combination import Configs, build_configs
 from tadtune.track.faults import RETRIES, Attempt, kind_of_exception, last_line
 from tadtune.track.provenance import provenance
 from tadtune.track.record import Report, Result, TrialRecord
+from tadtune.track.stored_record import open_record
 
 
 @dataclass(frozen=True)
@@ -49,20 +50,22 @@ def run_trial(job: Job, place: Place) -> Iterator[dict[str, Any]]:
     Raises:
         ConnectionError: another process of the group is gone; why is for that one, or for the driver, to say.
     """
-    record = TrialRecord(job.record_folder)
-    if record.result() is not None:
-        yield _final(record)
-        return
-    try:
-        left_s = None if job.timeout_s is None or place.rank > 0 else job.timeout_s - _seconds_so_far(record)
-        with time_limit(left_s, record.timeout):
-            yield from _run(job, place, record)
-    except Exception as error:
-        if place.world_size == 1 or not isinstance(error, ConnectionError):
-            _record_failure(job, record, error)
-        if place.world_size > 1:
-            raise  # the other processes of the group must not wait for this one
-        yield _final(record)
+    with open_record(job.record_folder, job.store) as record:
+        if record.result() is not None:
+            yield _final(record)
+            return
+        try:
+            left_s = None if job.timeout_s is None or place.rank > 0 else job.timeout_s - _seconds_so_far(record)
+            if left_s is not None:
+                record.announce_limit(job.attempt, left_s)
+            with time_limit(left_s, record.timeout):
+                yield from _run(job, place, record)
+        except Exception as error:
+            if place.world_size == 1 or not isinstance(error, ConnectionError):
+                _record_failure(job, record, error)
+            if place.world_size > 1:
+                raise  # the other processes of the group must not wait for this one
+            yield _final(record)
 
 
 def _record_failure(job: Job, record: TrialRecord, error: Exception) -> None:
@@ -71,6 +74,7 @@ def _record_failure(job: Job, record: TrialRecord, error: Exception) -> None:
     attempt = Attempt(job.attempt, kind, last_line(text), time.time(), socket.gethostname(), text)
     if record.note(attempt) and RETRIES[kind] == 0:
         record.fail(attempt)
+    record.publish(final=True)
 
 
 def _run(job: Job, place: Place, record: TrialRecord) -> Iterator[dict[str, Any]]:
@@ -100,10 +104,12 @@ def _run(job: Job, place: Place, record: TrialRecord) -> Iterator[dict[str, Any]
         if place.rank == 0:
             record.append(Report(trainable.epoch, time.time(), metrics, time.monotonic() - began))
             trainable.save(record.checkpoint)
+            record.publish()
         yield {**metrics, "epoch": trainable.epoch, "num_epochs": trainable.num_epochs, "done": False}
     result = _finish(job, trial, configs, trainable, record, began)
     if place.rank == 0:
         record.finish(result)
+        record.publish(final=True)
     yield {**result.metrics, "epoch": trainable.epoch, "num_epochs": trainable.num_epochs, "done": True}
 
 

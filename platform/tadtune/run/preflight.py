@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import ray
 from tadtune.spec.combination import build_configs
 from tadtune.spec.errors import StudyError
 from tadtune.spec.study import Study
+from tadtune.track.store import open_store
 from tadtune.track.study_folder import StudyFolder
 
 #: Free disk below which nothing starts, bytes.
@@ -81,18 +82,20 @@ def check_data_unchanged(folder: StudyFolder, digests: set[str]) -> None:
 
 
 def check_are_folders(paths: Mapping[str, Path]) -> None:
-    """Storage and data are folders of a file system.
+    """Data, and the storage on this machine, are folders of a file system.
 
     Args:
         paths: option -> path, as given.
 
     Raises:
-        StudyError: one is the address of an object store.
+        StudyError: one is the address of an object store, or was meant as one.
     """
+    way_out = {
+        "data": "Data are mapped into memory; give a folder that every node mounts (local disk on one machine, NFS).",
+        "storage": "The address of an object store has two slashes: s3://bucket/prefix.",
+    }
     lines = [
-        f"{option}: '{path}' is no folder. Records are locked, appended to and replaced in one step, which object "
-        "stores cannot do; give a folder that every node mounts (local disk on one machine, NFS or a managed file "
-        "system), and let the MLflow server keep its artifacts in the object store."
+        f"{option}: '{path}' is no folder. {way_out[option]}"
         for option, path in paths.items()
         if re.fullmatch(r"[a-z][a-z0-9+.-]+:", path.parts[0] if path.parts else "")
     ]
@@ -147,7 +150,7 @@ def check_storage_from_workers(path: Path) -> None:
     token = path / f".reachable.{uuid.uuid4().hex}"
     token.write_text("tadtune", encoding="utf-8")
     try:
-        probes = {node["NodeManagerAddress"]: _probe(node["NodeID"], str(token)) for node in nodes}
+        probes = {node["NodeManagerAddress"]: _on_node(_is_file, node["NodeID"], str(token)) for node in nodes}
         missing = [address for address, probe in probes.items() if not ray.get(probe, timeout=60)]
     finally:
         token.unlink(missing_ok=True)
@@ -157,10 +160,32 @@ def check_storage_from_workers(path: Path) -> None:
         )
 
 
-def _probe(node_id: str, token: str) -> Any:
+def check_store_from_workers(address: str) -> None:
+    """Every node must be able to write to the object store, with credentials of its own.
+
+    Raises:
+        StudyError: a node is not; it is named, with the reason.
+    """
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    probes = {node["NodeManagerAddress"]: _on_node(_store_problem, node["NodeID"], address) for node in nodes}
+    problems = {name: ray.get(probe, timeout=120) for name, probe in probes.items()}
+    lines = [f"node {name}: {problem}" for name, problem in problems.items() if problem]
+    if lines:
+        raise StudyError(lines)
+
+
+def _on_node(function: Callable[[str], Any], node_id: str, argument: str) -> Any:
     strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node_id, soft=False)
-    return ray.remote(num_cpus=0, scheduling_strategy=strategy)(_is_file).remote(token)
+    return ray.remote(num_cpus=0, scheduling_strategy=strategy)(function).remote(argument)
 
 
 def _is_file(path: str) -> bool:
     return Path(path).is_file()
+
+
+def _store_problem(address: str) -> str:
+    try:
+        open_store(address).check()
+    except StudyError as error:
+        return str(error)
+    return ""

@@ -31,7 +31,7 @@ def ray_session(address: str | None, *, dashboard: bool) -> Iterator[list[dict[s
     Yields:
         What each node has, by Ray's names, and each that an autoscaler may add.
     """
-    target = address or os.environ.get("RAY_ADDRESS") or "local"
+    target = _target(address)
     if target == "local":
         # Nothing listens beyond loopback and no token is left in the home folder for a later cluster to trip over.
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
@@ -46,6 +46,15 @@ def ray_session(address: str | None, *, dashboard: bool) -> Iterator[list[dict[s
         yield _nodes()
     finally:
         ray.shutdown()
+
+
+def is_cluster(address: str | None) -> bool:
+    """Whether trials may run on machines other than this one."""
+    return _target(address) != "local"
+
+
+def _target(address: str | None) -> str:
+    return address or os.environ.get("RAY_ADDRESS") or "local"
 
 
 def _nodes() -> list[dict[str, float]]:

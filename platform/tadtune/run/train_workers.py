@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tadtune.run.job import Job
 from tadtune.run.loop import Place, run_trial
-from tadtune.track.record import TrialRecord, attempt_of_death
+from tadtune.track.record import attempt_of_death
+from tadtune.track.stored_record import open_record
 
 
 def train_worker(config: dict[str, Any]) -> None:
@@ -28,11 +32,26 @@ def train_worker(config: dict[str, Any]) -> None:
 
 def train_driver(config: dict[str, Any]) -> None:
     """The Tune trial: starts the worker group and forwards its reports."""
+    job = Job(**config["job"])
+    with train_storage(job, config["train_storage"]) as storage:
+        _fit(job, config, storage)
+
+
+@contextmanager
+def train_storage(job: Job, folder: str) -> Iterator[str]:
+    """A folder for Ray Train's own state, which nobody reads again: the study's, or one of this machine."""
+    if not job.store:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="tadtune-train-") as scratch:
+        yield scratch
+
+
+def _fit(job: Job, config: dict[str, Any], storage: str) -> None:
     import ray.train
     from ray.train.torch import TorchConfig, TorchTrainer
     from ray.tune.integration.ray_train import TuneReportCallback
 
-    job = Job(**config["job"])
     trainer = TorchTrainer(
         train_worker,
         train_loop_config=config,
@@ -44,7 +63,7 @@ def train_driver(config: dict[str, Any]) -> None:
         ),
         run_config=ray.train.RunConfig(
             name=job.trial_id,
-            storage_path=config["train_storage"],
+            storage_path=storage,
             callbacks=[TuneReportCallback()],
             # what is tried again, and how often, is decided in one place, by the driver of the study
             failure_config=ray.train.FailureConfig(max_failures=0, max_preemption_failures=0),
@@ -53,10 +72,12 @@ def train_driver(config: dict[str, Any]) -> None:
     try:
         trainer.fit()
     except ray.train.TrainingFailedError as error:
-        record = TrialRecord(job.record_folder)
-        if record.result() is None:
+        with open_record(job.record_folder, job.store) as record:
+            if record.result() is not None:
+                return
             record.note(attempt_of_death(record, job.attempt, _describe(error)))
-            raise
+            record.publish(final=True)
+        raise
 
 
 def _describe(error: Exception) -> str:

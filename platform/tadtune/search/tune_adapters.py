@@ -73,6 +73,7 @@ class SourceSearcher(_Unsaved, Searcher):  # type: ignore[misc, unused-ignore]
         if trial is None or (self._stopping() and self._folder.record(trial.id).result() is None):
             return
         record = self._folder.record(trial.id)
+        self._folder.refresh(trial.id, self._stopping)
         outcome = record.result()
         if outcome is None and trial.id in self.pruned:
             outcome = _pruned(record)
@@ -81,9 +82,11 @@ class SourceSearcher(_Unsaved, Searcher):  # type: ignore[misc, unused-ignore]
             earlier = self._ends.setdefault(trial.id, [])
             if may_retry(attempt.kind, earlier):
                 earlier.append(attempt.kind)
+                self._folder.publish(trial.id)
                 self._again.append(trial)  # it goes on from its last checkpoint
                 return
             outcome = record.fail(attempt)
+        self._folder.publish(trial.id)  # before the sampler hears of it
         self._source.ended(trial.id, outcome)
         self._on_end(trial.id, outcome)
 

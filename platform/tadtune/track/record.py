@@ -6,6 +6,7 @@
     metrics.jsonl         one line a report, also the spool of the tracker   appended
     checkpoint.pt         weights and optimiser, ``weights_only=True``       replaced in one step
     attempts/             one file an attempt that ended without a result    written once each
+    limit.json            when the attempt's time is over, where this folder is a copy
     timeout.txt           where an attempt was when its time was over        written by the interpreter's watchdog
     artifacts/            raw outputs, detections, matches                   written by the trainable at its end
     result.json           status, metrics, objective                         written last: its presence = finished
@@ -82,6 +83,7 @@ def attempt_of_death(record: TrialRecord, number: int, text: str) -> Attempt:
         text: what Ray says of the process.
     """
     traceback = record.timeout.read_text(encoding="utf-8") if record.timeout.is_file() else ""
+    traceback = traceback or record.overran(number)
     kind: Kind = "timeout" if traceback else kind_of_death(text)
     reason = f"{WORDS[kind]}: {last_line(text) or 'Ray gives no reason'}"
     if kind == "timeout":
@@ -113,6 +115,27 @@ class TrialRecord:
     def timeout(self) -> Path:
         """Where the watchdog writes what a trial was doing when its time was over."""
         return self.folder / "timeout.txt"
+
+    def publish(self, *, final: bool = False) -> None:
+        """Let others see what was written; nothing is to be done where they look into the same folder.
+
+        Args:
+            final: nothing more will be written by this process.
+        """
+
+    def announce_limit(self, attempt: int, seconds: float) -> None:
+        """Say when an attempt will be ended; the watchdog's file says it where others look into the same folder.
+
+        Args:
+            attempt: its number.
+            seconds: from now.
+        """
+
+    def overran(self, attempt: int) -> str:
+        """Where the watchdog's file of an attempt is whose time is over, "" for another attempt or before that."""
+        content = read_json(self.folder / "limit.json")
+        over = content is not None and content["attempt"] == attempt and time.time() >= content["ends_at"]
+        return f"what every thread was doing is in {content['file']}" if over else ""
 
     def start(self, trial: Trial, provenance: Mapping[str, Any]) -> None:
         """Write ``trial.json`` unless an earlier attempt did."""

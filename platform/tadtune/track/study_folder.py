@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -78,17 +78,68 @@ class StudyFolder:
         target = self.record(trial_id)
         if target.result() is not None:
             return True
-        for other in sorted(self.storage.glob(f"*/trials/{trial_id}/result.json")):
-            result = TrialRecord(other.parent).result()
+        for other in self.elsewhere(trial_id):
+            result = other.result()
             if result is None or result.status != "complete" or target.folder.exists():
                 continue
             target.folder.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self.path, prefix=".adopt.") as scratch:
                 copy = Path(scratch) / trial_id
-                shutil.copytree(other.parent, copy, ignore=shutil.ignore_patterns("mlflow.json", ".*"))
+                shutil.copytree(other.folder, copy, ignore=shutil.ignore_patterns("mlflow.json", ".*"))
                 copy.replace(target.folder)
             return True
         return False
+
+    def elsewhere(self, trial_id: str) -> Iterator[TrialRecord]:
+        """Records of the same trial in other studies of this storage."""
+        for path in sorted(self.storage.glob(f"*/trials/{trial_id}/result.json")):
+            yield TrialRecord(path.parent)
+
+    @property
+    def lost(self) -> bool:
+        """Whether another driver holds the study now, although this one did not let go."""
+        return False
+
+    def address(self, trial_id: str) -> str:
+        """Where a trial that does not see this folder keeps its record; "" = every trial sees it."""
+        return ""
+
+    def drop_checkpoint(self, trial_id: str) -> bool:
+        """Remove the checkpoint of a trial that has ended; whether there was one."""
+        return self.record(trial_id).drop_checkpoint()
+
+    def update(self) -> None:
+        """Get what other machines have written; nothing is to be done where they write into this folder.
+
+        Raises:
+            StudyError: what they have written is out of reach.
+        """
+
+    def refresh(self, trial_id: str, give_up: Callable[[], bool]) -> None:
+        """The same for one trial, waiting until it can be had.
+
+        Args:
+            trial_id: of the trial.
+            give_up: whether to wait no longer.
+        """
+
+    def publish(self, trial_id: str) -> None:
+        """Let others see soon what was written of a trial; nothing is to be done where they see this folder."""
+
+    def flush(self, patience_s: float) -> str:
+        """Let others see now whatever was written.
+
+        Args:
+            patience_s: seconds without any progress after which to stop trying.
+
+        Returns:
+            What they cannot see yet, in words, or "".
+        """
+        return ""
+
+    def state(self) -> str:
+        """Why others cannot see what was written, in words, "" when all is well."""
+        return ""
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -1,0 +1,33 @@
+"""Where studies live, from what a person gives: a folder, or the address of an object store with a copy here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tadtune.track.store import is_address, local_folder
+from tadtune.track.study_folder import StudyFolder
+
+
+def storage_folder(storage: str) -> Path:
+    """The folder on this machine: the storage itself, or its local copy."""
+    return local_folder(storage) if is_address(storage) else Path(storage)
+
+
+def study_folder(storage: str, slug: str, say: Callable[[str], object] = print) -> StudyFolder:
+    """A study of a storage.
+
+    Args:
+        storage: a folder, or the address of an object store.
+        slug: the study's name as a folder name.
+        say: what to tell people goes here.
+
+    Raises:
+        StudyError: the address cannot be used.
+    """
+    if not is_address(storage):
+        return StudyFolder(Path(storage), slug)
+    from tadtune.track.store import open_store
+    from tadtune.track.stored_study import StoredStudyFolder
+
+    return StoredStudyFolder(local_folder(storage), slug, open_store(storage), say)

@@ -1,0 +1,188 @@
+"""Studies whose storage is an object store, against an S3-compatible server on loopback."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from object_store import ObjectStore, object_store
+from rich.console import Console
+from toy_runs import wait_until
+
+from tadtune.conclusion import conclude
+from tadtune.run.engine import Outcome, Settings, run_study
+from tadtune.spec.errors import StudyError
+from tadtune.spec.parse import parse_study
+from tadtune.track import lease
+from tadtune.track.record import Result
+from tadtune.track.storage import study_folder
+from tadtune.track.store import open_store
+
+pytestmark = pytest.mark.slow
+
+SHORT = "import tadtune.track.lease as l; l.TTL_S = 3.0; from tadtune.cli import main; main()"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ObjectStore]:
+    with object_store() as running:
+        yield running
+
+
+class Lab:
+    """Runs studies in this process on the session's cluster, with one prefix of the store for itself."""
+
+    def __init__(self, server: ObjectStore, root: Path) -> None:
+        self.server, self.root = server, root
+        self.address = server.address(f"lab/{uuid.uuid4().hex}")
+        self.output = io.StringIO()
+
+    def run(self, raw: dict[str, Any], storage: str = "", **settings: Any) -> Outcome:
+        console = Console(file=self.output, width=300)
+        chosen = Settings(storage or self.address, self.root / "data", **settings)
+        return run_study(parse_study(raw), chosen, console, conclude)
+
+    def ended(self, raw: dict[str, Any]) -> list[str]:
+        """Trials whose result the store holds."""
+        slug = raw["study"].replace("/", "__")
+        found = open_store(self.address).versions(f"{slug}/trials")
+        return sorted(name.split("/")[0] for name in found if name.endswith("/result.json"))
+
+    def lose_the_copy(self) -> None:
+        shutil.rmtree(self.root / "cache")
+
+
+@pytest.fixture
+def lab(server: ObjectStore, tmp_path: Path, ray_cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    monkeypatch.setenv("TADTUNE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(lease, "TTL_S", 3.0)
+    return Lab(server, tmp_path)
+
+
+def _same(result: Result | None) -> tuple[Any, ...]:
+    assert result is not None
+    return (result.status, dict(result.metrics), result.objective, result.epochs)
+
+
+def _results(outcome: Outcome) -> dict[str, tuple[Any, ...]]:
+    return {i: _same(record.result()) for i, record in outcome.folder.records().items()}
+
+
+def test_a_driver_is_killed_and_its_machine_lost(lab: Lab, toy_ablation: dict[str, Any]) -> None:
+    raw = {**toy_ablation, "set": {"detector.sleep_s": 0.1}, "resources": {"max_concurrent": 1}}
+    file, log = lab.root / "study.yaml", lab.root / "toy.log"
+    file.write_text(yaml.safe_dump(raw))
+    words = ["run", str(file), "--storage", lab.address, "--data", str(lab.root / "data")]
+    environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | {"TOY_LOG": str(log)}
+    driver = subprocess.Popen(
+        [sys.executable, "-c", SHORT, *words], env=environment, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        wait_until(lambda: len(lab.ended(raw)) >= 2 or driver.poll() is not None, 90)
+    finally:
+        os.killpg(driver.pid, signal.SIGKILL)
+        driver.wait()
+    before = lab.ended(raw)
+    assert 2 <= len(before) < 6
+    lab.lose_the_copy()
+    outcome = lab.run(raw)
+    assert (outcome.counts["complete"], outcome.ran, outcome.unstored) == (6, 6 - len(before), "")
+    assert len(lab.ended(raw)) == 6
+    assert "waiting up to" in lab.output.getvalue()  # the dead driver had not let go
+    scored = [line for line in log.read_text().splitlines() if '"test"' in line]
+    assert len(scored) - len(before) in (0, 1)  # by the killed driver: at most one whose result did not get out
+    assert _results(outcome) == _results(lab.run(raw, str(lab.root / "undisturbed")))
+    folder = study_folder(lab.address, "toy__ablation")
+    lab.lose_the_copy()
+    folder.update()
+    assert (folder.report / "report.html").is_file()
+    assert lab.run(raw).ran == 0
+
+
+def test_a_store_that_is_away_for_a_while_costs_nothing(lab: Lab, toy_sweep: dict[str, Any]) -> None:
+    raw = {**toy_sweep, "budget": {"trials": 5, "checkpoints": 1}, "set": {"detector.sleep_s": 0.05}}
+    raw["resources"] = {"max_concurrent": 1}
+    copies = lambda: list((lab.root / "cache").glob("*/toy__sweep/trials/*/result.json"))  # noqa: E731
+
+    def away() -> None:
+        wait_until(lambda: len(copies()) >= 1)
+        lab.server.stop()
+        wait_until(lambda: len(copies()) == 5)
+        lab.server.start()
+
+    outage = threading.Thread(target=away)
+    outage.start()
+    outcome = lab.run(raw)
+    outage.join()
+    assert (outcome.counts["complete"], outcome.ran, outcome.unstored) == (5, 5, "")
+    assert len(lab.ended(raw)) == 5
+    names = open_store(lab.address).versions("toy__sweep/trials")
+    kept = {name.split("/")[0] for name in names if name.endswith("checkpoint/manifest.json")}
+    results = {i: r.result() for i, r in outcome.folder.records().items()}
+    best = max(results, key=lambda i: results[i].objective)  # type: ignore[union-attr, arg-type, return-value]
+    last = max(results, key=lambda i: results[i].finished_at)  # type: ignore[union-attr]
+    assert kept == {best, last}
+
+
+def test_a_store_that_stays_away_is_said_and_the_same_command_sends_the_rest(
+    lab: Lab, toy_ablation: dict[str, Any]
+) -> None:
+    raw = {**toy_ablation, "seeds": [0], "resources": {"max_concurrent": 1}, "set": {"detector.sleep_s": 0.1}}
+    copies = lambda: list((lab.root / "cache").glob("*/toy__ablation/trials/*/trial.json"))  # noqa: E731
+    outage = threading.Thread(target=lambda: (wait_until(lambda: len(copies()) >= 1), lab.server.stop()))
+    outage.start()
+    try:
+        outcome = lab.run(raw, store_patience_s=0.1)
+    finally:
+        outage.join()
+        lab.server.start()
+    assert outcome.counts["complete"] == 2
+    assert "did not take everything" in outcome.unstored
+    assert "the same command on this machine sends the rest" in outcome.unstored
+    assert len(lab.ended(raw)) < 2
+    again = lab.run(raw)
+    assert (again.ran, again.unstored) == (0, "")
+    assert len(lab.ended(raw)) == 2
+
+
+def test_trials_that_do_not_see_the_drivers_folder_write_to_the_store(lab: Lab, toy_ablation: dict[str, Any]) -> None:
+    rows = {**toy_ablation["rows"], "dies": {"set": {"detector.fail": "die"}}}
+    raw = {**toy_ablation, "rows": rows, "seeds": [0]}
+    outcome = lab.run(raw, address="auto")
+    assert (outcome.counts["complete"], outcome.counts["failed"], outcome.unstored) == (2, 1, "")
+    here = _results(lab.run(raw, str(lab.root / "undisturbed")))
+    records = outcome.folder.records()
+    assert {i: _same(r.result()) for i, r in records.items()} == here
+    dead = next(r for r in records.values() if r.attempts())
+    assert [a.kind for a in dead.attempts()] == ["process"] * 4
+    assert [r.epoch for r in dead.reports()] == [1]  # each attempt went on from the checkpoint in the store
+    assert not list((lab.root / "cache").rglob("checkpoint.pt"))
+    lab.lose_the_copy()
+    assert lab.run({**raw, "rows": toy_ablation["rows"]}, address="auto").ran == 0
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("nowhere/runs", "there is no such bucket; make it first"),
+        ("lab/runs?foo=1", "it cannot be used .*Unexpected query parameter"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_refused_before_work_starts(
+    lab: Lab, toy_ablation: dict[str, Any], place: str, said: str
+) -> None:
+    address = f"s3://{place}" if "?" in place else lab.server.address(place)
+    with pytest.raises(StudyError, match=rf"storage: s3://{place.split('?')[0]}.*: {said}"):
+        lab.run(toy_ablation, address)
+    assert not list((lab.root / "cache").rglob("trial.json"))
