@@ -189,16 +189,22 @@ def run_watched(command: list[str], ended: Callable[[], int], marks: list[int]) 
         began = time.monotonic()
         process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=errors)
         driver = psutil.Process(process.pid)
+        number, over = 0, False
         for mark in marks:
-            while (number := ended()) < mark and process.poll() is None:
+            if number >= mark:  # passed since the last look
+                continue
+            while number < mark and not over:
                 time.sleep(0.5)
+                over = driver.status() == psutil.STATUS_ZOMBIE  # not waited for yet: its times can still be read
+                number = ended()
             if number < mark:
                 break
             times = driver.cpu_times()
             yield number, time.monotonic() - began, times.user + times.system
-        if process.wait() != 0:
+        if process.wait() != 0 or number < marks[-1]:
             errors.seek(0)
-            sys.exit(f"{' '.join(command[:4])} ended with {process.returncode}:\n{errors.read()[-3000:]}")
+            said = f"ended with {process.returncode} after {number} of {marks[-1]} trials"
+            sys.exit(f"{' '.join(command[:4])} {said}:\n{errors.read()[-3000:]}")
 
 
 def main() -> None:

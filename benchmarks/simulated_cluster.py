@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +37,9 @@ def simulated_cluster(nodes: int, cpus: float) -> Iterator[str]:
     from ray.cluster_utils import Cluster
 
     settings = {"num_cpus": cpus, "object_store_memory": STORE_BYTES}
-    cluster = Cluster(initialize_head=True, head_node_args={**settings, "include_dashboard": False})
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        head = {**settings, "include_dashboard": False, "dashboard_port": free.getsockname()[1]}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         with tempfile.TemporaryDirectory() as folder:
             for name in ("dashboard/agent.py", "_private/runtime_env/agent/main.py"):
