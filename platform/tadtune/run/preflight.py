@@ -21,6 +21,9 @@ from tadtune.track.study_folder import StudyFolder
 #: Free disk below which nothing starts, bytes.
 MIN_FREE_BYTES = 1 << 30
 
+#: Within which a process of every node must have started and looked at the storage, seconds.
+PROBE_S = 120.0
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -139,7 +142,7 @@ def check_storage_from_workers(path: Path) -> None:
     """Every node must see the storage folder.
 
     Raises:
-        StudyError: a node does not; it is named.
+        StudyError: a node does not, or does not answer; it is named.
     """
     nodes = [node for node in ray.nodes() if node["Alive"]]
     if len(nodes) < 2:
@@ -147,14 +150,24 @@ def check_storage_from_workers(path: Path) -> None:
     token = path / f".reachable.{uuid.uuid4().hex}"
     token.write_text("tadtune", encoding="utf-8")
     try:
-        probes = {node["NodeManagerAddress"]: _probe(node["NodeID"], str(token)) for node in nodes}
-        missing = [address for address, probe in probes.items() if not ray.get(probe, timeout=60)]
+        probes = {_probe(node["NodeID"], str(token)): node["NodeManagerAddress"] for node in nodes}
+        answered, silent = ray.wait(list(probes), num_returns=len(probes), timeout=PROBE_S)
+        missing = sorted({probes[probe] for probe in answered if not ray.get(probe)})
     finally:
         token.unlink(missing_ok=True)
+    lines = []
     if missing:
-        raise StudyError(
-            [f"storage: {path} is not the same folder on node(s) {', '.join(missing)}; use a shared file system."]
+        lines.append(
+            f"storage: {path} is not the same folder on node(s) {', '.join(missing)}; use a shared file system."
         )
+    if silent:
+        names = ", ".join(sorted({probes[probe] for probe in silent}))
+        lines.append(
+            f"nodes: no process of {names} answered within {PROBE_S:g} s; they may be overloaded or cut off. Run the "
+            "same command again when they are not, or take them out of the cluster."
+        )
+    if lines:
+        raise StudyError(lines)
 
 
 def _probe(node_id: str, token: str) -> Any:
