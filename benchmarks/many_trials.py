@@ -5,12 +5,13 @@ trial: reading the study, planning, comparing with the earlier launch, reading e
 an ablation, and for a sweep whose Optuna storage is opened (and once rebuilt from the records). The baseline is what
 cannot be avoided: reading every ``result.json`` once.
 
-``cluster`` starts that many raylets on this machine and runs ablations of tiny trials over them: seconds of the driver
-and of the clock per trial, the start of the driver subtracted by the shorter study. The baseline is bare Ray Tune with
-reused actors and the same concurrency, in the same run.
+``cluster`` starts that many raylets on this machine and runs one ablation of tiny trials over them, ``--concurrent`` at
+a time, the rest queued. Clock and CPU seconds of the driver are read whenever so many trials (``--trials``) have ended:
+what a trial costs from one such mark to the next must not grow. The first mark holds the start of the driver and of
+the trials' processes. The baseline is bare Ray Tune with reused actors and the same concurrency, on the same raylets.
 
     python benchmarks/many_trials.py plan --trials 10000
-    python benchmarks/many_trials.py cluster --nodes 50 --cpus 2 --trials 100 1000
+    python benchmarks/many_trials.py cluster --nodes 50 --cpus 2 --trials 100 400 700 1000
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import yaml
+from simulated_cluster import simulated_cluster
 
 PLUGINS = Path(__file__).resolve().parent.parent / "tests" / "plugins"
 sys.path.insert(0, str(PLUGINS))
@@ -41,12 +43,15 @@ import ray
 from ray import tune
 
 address, trials, concurrent, storage, cpus = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5]
+os.makedirs(os.path.join(storage, "ended"))
 
 class Tiny(tune.Trainable):
     def setup(self, config):
         self.epoch = 0
     def step(self):
         self.epoch += 1
+        if self.epoch == 3:
+            open(os.path.join(self.config["ended"], self.trial_id), "w").close()
         return {"value": self.config["x"] * self.epoch, "done": self.epoch == 3}
     def reset_config(self, config):
         self.setup(config)
@@ -57,7 +62,7 @@ class Tiny(tune.Trainable):
 ray.init(address=address, log_to_driver=False, logging_level="ERROR")
 tune.Tuner(
     tune.with_resources(Tiny, {"cpu": float(cpus)}),
-    param_space={"x": tune.uniform(0, 1)},
+    param_space={"x": tune.uniform(0, 1), "ended": os.path.join(storage, "ended")},
     tune_config=tune.TuneConfig(num_samples=trials, reuse_actors=True, max_concurrent_trials=concurrent),
     run_config=tune.RunConfig(storage_path=storage, verbose=0),
 ).fit()
@@ -134,63 +139,72 @@ def decide(path: Path, root: Path) -> int:
         return source.total() - len(finished)
 
 
-def measure_cluster(nodes: int, cpus: float, share: float, trials: list[int], concurrent: int, root: Path) -> None:
-    """Time ablations of tiny trials on a simulated cluster, and bare Ray Tune beside them."""
-    from ray.cluster_utils import Cluster
-
-    os.environ["RAY_AUTH_MODE"] = "disabled"
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": cpus, "include_dashboard": False})
-    try:
-        started = 1
-        while started < nodes and psutil.virtual_memory().available > 6 << 30:
-            cluster.add_node(num_cpus=cpus)
-            started += 1
+def measure_cluster(nodes: int, cpus: float, share: float, marks: list[int], concurrent: int, root: Path) -> None:
+    """Time an ablation of tiny trials on a simulated cluster, and bare Ray Tune on the same one."""
+    with simulated_cluster(nodes, cpus) as address:
         left = psutil.virtual_memory().available >> 20
-        print(f"{started} of {nodes} raylets run ({left} MiB left); {concurrent} trials of {share} CPU at once")
-        print(f"{'':34} {'trials':>7} {'wall s':>8} {'driver CPU s':>13} {'per trial: wall':>16} {'driver CPU':>11}")
-        for name, command in (("bare Ray Tune, reused actors", bare_command), ("tadtune", own_command)):
+        print(f"{nodes} raylets of {cpus:g} CPUs run ({left} MiB left); {concurrent} trials of {share:g} CPU at once")
+        print(
+            f"{'':28} {'trials ended':>14} {'wall s':>8} {'driver CPU s':>13} {'wall / trial':>13} {'CPU / trial':>12}"
+        )
+        for name, make in (("bare Ray Tune, reused actors", bare_command), ("tadtune", own_command)):
+            command, ended = make(marks[-1], concurrent, share, address, root)
             before = (0, 0.0, 0.0)
-            for number in trials:
-                words = command(number, concurrent, share, cluster.address, root)
-                wall, driver = run_measured(words)
+            for number, wall, driver in run_watched(command, ended, marks):
                 n = number - before[0]
                 print(
-                    f"{name:34} {number:7} {wall:8.1f} {driver:13.1f} {(wall - before[1]) / n:16.3f} "
-                    f"{(driver - before[2]) / n:11.3f}",
+                    f"{name:28} {f'{before[0]} to {number}':>14} {wall:8.1f} {driver:13.1f} "
+                    f"{(wall - before[1]) / n:13.3f} {(driver - before[2]) / n:12.4f}",
                     flush=True,
                 )
                 before = (number, wall, driver)
-    finally:
-        cluster.shutdown()
 
 
-def bare_command(trials: int, concurrent: int, share: float, address: str, root: Path) -> list[str]:
-    """Bare Ray Tune."""
-    script = root / "bare.py"
+#: How to run something, and what counts its trials that have ended.
+Watched = tuple[list[str], Callable[[], int]]
+
+
+def bare_command(trials: int, concurrent: int, share: float, address: str, root: Path) -> Watched:
+    """Bare Ray Tune, whose trials leave an empty file at their end."""
+    script, storage = root / "bare.py", root / "tune"
     script.write_text(BARE)
-    return [sys.executable, str(script), address, str(trials), str(concurrent), str(root / "tune"), str(share)]
+    words = [sys.executable, str(script), address, str(trials), str(concurrent), str(storage), str(share)]
+    return words, lambda: sum(1 for _ in storage.glob("ended/*"))
 
 
-def own_command(trials: int, concurrent: int, share: float, address: str, root: Path) -> list[str]:
+def own_command(trials: int, concurrent: int, share: float, address: str, root: Path) -> Watched:
     """``tadtune run``."""
-    path = root / "study.yaml"
+    path, storage = root / "study.yaml", root / "runs"
     path.write_text(yaml.safe_dump(ablation(trials, cpus=share, max_concurrent=concurrent)))
     words = [sys.executable, "-m", "tadtune", "run", str(path), "--address", address]
-    return [*words, "--storage", str(root / f"runs{trials}"), "--data", str(root / "data")]
+    words += ["--storage", str(storage), "--data", str(root / "data")]
+    return words, lambda: sum(1 for _ in storage.glob("*/trials/*/result.json"))
 
 
-def run_measured(command: list[str]) -> tuple[float, float]:
-    """Wall seconds, and CPU seconds of the driver's own process (the trials' processes belong to the raylets)."""
+def run_watched(command: list[str], ended: Callable[[], int], marks: list[int]) -> Iterator[tuple[int, float, float]]:
+    """At every mark: trials ended, wall seconds, CPU seconds of the driver (trials' processes are the raylets')."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     environment["PYTHONPATH"] = os.pathsep.join([str(PLUGINS), *filter(None, [environment.get("PYTHONPATH")])])
-    began = time.monotonic()
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None, "piped"
-    errors = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    if status != 0:
-        sys.exit(f"{' '.join(command[:4])} ended with {status}:\n{errors[-3000:]}")
-    return time.monotonic() - began, usage.ru_utime + usage.ru_stime
+    with tempfile.TemporaryFile("w+") as errors:
+        began = time.monotonic()
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=errors)
+        driver = psutil.Process(process.pid)
+        number, over = 0, False
+        for mark in marks:
+            if number >= mark:  # passed since the last look
+                continue
+            while number < mark and not over:
+                time.sleep(0.5)
+                over = driver.status() == psutil.STATUS_ZOMBIE  # not waited for yet: its times can still be read
+                number = ended()
+            if number < mark:
+                break
+            times = driver.cpu_times()
+            yield number, time.monotonic() - began, times.user + times.system
+        if process.wait() != 0 or number < marks[-1]:
+            errors.seek(0)
+            said = f"ended with {process.returncode} after {number} of {marks[-1]} trials"
+            sys.exit(f"{' '.join(command[:4])} {said}:\n{errors.read()[-3000:]}")
 
 
 def main() -> None:
@@ -208,9 +222,9 @@ def main() -> None:
             for trials in arguments.trials or [10_000]:
                 measure_plan(trials, Path(scratch))
         else:
-            trials = arguments.trials or [100, 1000]
+            marks = sorted(arguments.trials or [100, 400, 700, 1000])
             measure_cluster(
-                arguments.nodes, arguments.cpus, arguments.share, trials, arguments.concurrent, Path(scratch)
+                arguments.nodes, arguments.cpus, arguments.share, marks, arguments.concurrent, Path(scratch)
             )
 
 

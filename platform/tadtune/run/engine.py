@@ -174,6 +174,7 @@ class Launch:
         self._data = data
         self._console = console
         self._planned = plan_ablation(study) if study.ablation is not None else []
+        self._rows = {planned.trial.id: planned.row for planned in reversed(self._planned)}  # the first of equal rows
         self._name_of = make_labeller(study, self._planned)
         self._tracker = Tracker(uri, study.name, folder, self._name_of, launch_tags(study))
 
@@ -291,7 +292,7 @@ class Launch:
         return trial_id if trial is None else self._name_of(trial_id, trial).name
 
     def _tune_config(self, trial: Trial) -> dict[str, Any]:
-        row = next((p.row for p in self._planned if p.trial.id == trial.id), "")
+        row = self._rows.get(trial.id, "")
         job = Job(
             trial_id=trial.id,
             trial=trial.plain(),

@@ -22,6 +22,9 @@ from tadtune.track.study_folder import StudyFolder
 #: Free disk below which nothing starts, bytes.
 MIN_FREE_BYTES = 1 << 30
 
+#: Within which a process of every node must have started and looked at the storage, seconds.
+PROBE_S = 120.0
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -142,36 +145,54 @@ def check_storage_from_workers(path: Path) -> None:
     """Every node must see the storage folder.
 
     Raises:
-        StudyError: a node does not; it is named.
+        StudyError: a node does not, or does not answer; it is named.
     """
-    nodes = [node for node in ray.nodes() if node["Alive"]]
-    if len(nodes) < 2:
+    if sum(node["Alive"] for node in ray.nodes()) < 2:
         return
     token = path / f".reachable.{uuid.uuid4().hex}"
     token.write_text("tadtune", encoding="utf-8")
     try:
-        probes = {node["NodeManagerAddress"]: _on_node(_is_file, node["NodeID"], str(token)) for node in nodes}
-        missing = [address for address, probe in probes.items() if not ray.get(probe, timeout=60)]
+        answers, lines = _ask_nodes(_is_file, str(token))
     finally:
         token.unlink(missing_ok=True)
+    missing = sorted({node for node, found in answers if not found})
     if missing:
-        raise StudyError(
-            [f"storage: {path} is not the same folder on node(s) {', '.join(missing)}; use a shared file system."]
+        lines.append(
+            f"storage: {path} is not the same folder on node(s) {', '.join(missing)}; use a shared file system or an "
+            "object store."
         )
+    if lines:
+        raise StudyError(lines)
 
 
 def check_store_from_workers(address: str) -> None:
     """Every node must be able to write to the object store, with credentials of its own.
 
     Raises:
-        StudyError: a node is not; it is named, with the reason.
+        StudyError: a node is not, or does not answer; it is named, with the reason.
     """
-    nodes = [node for node in ray.nodes() if node["Alive"]]
-    probes = {node["NodeManagerAddress"]: _on_node(_store_problem, node["NodeID"], address) for node in nodes}
-    problems = {name: ray.get(probe, timeout=120) for name, probe in probes.items()}
-    lines = [f"node {name}: {problem}" for name, problem in problems.items() if problem]
+    answers, lines = _ask_nodes(_store_problem, address)
+    lines += sorted({f"node {node}: {problem}" for node, problem in answers if problem})
     if lines:
         raise StudyError(lines)
+
+
+def _ask_nodes(function: Callable[[str], Any], argument: str) -> tuple[list[tuple[str, Any]], list[str]]:
+    """What a function returns on each node, by its address, and a line if there are nodes that do not answer."""
+    probes = {
+        _on_node(function, node["NodeID"], argument): node["NodeManagerAddress"]
+        for node in ray.nodes()
+        if node["Alive"]
+    }
+    answered, silent = ray.wait(list(probes), num_returns=len(probes), timeout=PROBE_S)
+    lines = []
+    if silent:
+        names = ", ".join(sorted({probes[probe] for probe in silent}))
+        lines.append(
+            f"nodes: no process of {names} answered within {PROBE_S:g} s; they may be overloaded or cut off. Run the "
+            "same command again when they are not, or take them out of the cluster."
+        )
+    return [(probes[probe], ray.get(probe)) for probe in answered], lines
 
 
 def _on_node(function: Callable[[str], Any], node_id: str, argument: str) -> Any:

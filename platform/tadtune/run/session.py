@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
+import socket
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+
+from tadtune.spec.errors import StudyError
 
 # Our own records replace Tune's loggers, and our own handler its reaction to signals.
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
@@ -17,6 +21,9 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 #: Nodes of one group that a study plans with where the group has no limit, or one that nobody meant.
 MAX_NODES = 1000
+
+#: Seconds within which the machine of a cluster's address must take a connection; Ray itself would try for two minutes.
+CONNECT_S = 10.0
 
 
 @contextmanager
@@ -30,6 +37,9 @@ def ray_session(address: str | None, *, dashboard: bool) -> Iterator[list[dict[s
 
     Yields:
         What each node has, by Ray's names, and each that an autoscaler may add.
+
+    Raises:
+        StudyError: there is no such cluster, or Ray cannot start here.
     """
     target = _target(address)
     if target == "local":
@@ -41,7 +51,12 @@ def ray_session(address: str | None, *, dashboard: bool) -> Iterator[list[dict[s
         yield _nodes()
         return
     local = {"include_dashboard": dashboard, "dashboard_host": "127.0.0.1"} if target == "local" else {}
-    ray.init(address=target, log_to_driver=False, logging_level="ERROR", **local)
+    try:
+        _check_listens(target)
+        ray.init(address=target, log_to_driver=False, logging_level="ERROR", **local)
+    except Exception as error:  # whatever Ray and its libraries raise
+        ray.shutdown()  # a part of it may have started
+        raise StudyError([_why_not(target, "--address" if address else "RAY_ADDRESS", error)]) from error
     try:
         yield _nodes()
     finally:
@@ -55,6 +70,29 @@ def is_cluster(address: str | None) -> bool:
 
 def _target(address: str | None) -> str:
     return address or os.environ.get("RAY_ADDRESS") or "local"
+
+
+def _check_listens(target: str) -> None:
+    """Whether anybody listens at an address; for others than ``host:port`` that is Ray's to say."""
+    parts = re.fullmatch(r"\[?(?P<host>[^/\[\]]+)\]?:(?P<port>\d+)", target)
+    if parts:
+        socket.create_connection((parts["host"], int(parts["port"])), timeout=CONNECT_S).close()
+
+
+def _why_not(target: str, option: str, error: Exception) -> str:
+    """One line for a session that did not begin, with the way out."""
+    words = " ".join(str(error).split())[:400].rstrip(".")
+    said = f"({type(error).__name__}{': ' if words else ''}{words})"
+    if target != "local":
+        return (
+            f"{option}: no Ray cluster answers at '{target}' {said}. Check the address, that the cluster runs, and "
+            "that RAY_AUTH_MODE and the token are the cluster's own; without an address the study runs on this machine."
+        )
+    return (
+        f"ray: no session could be started on this machine {said}. Nothing has run. It may be overloaded, short of "
+        "memory, or its folder for temporary files may be full: free some and run the same command again, move the "
+        "folder with RAY_TMPDIR (a short path), or use a running cluster with --address."
+    )
 
 
 def _nodes() -> list[dict[str, float]]:

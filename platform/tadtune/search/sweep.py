@@ -13,10 +13,10 @@ from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from tadtune.plan.trial import Trial, digest, make_trial
+from tadtune.search.journal import DriverJournal
 from tadtune.search.optuna_parts import (
     direction,
     distribution,
@@ -61,8 +61,9 @@ class SweepSource:
         self._folder.path.mkdir(parents=True, exist_ok=True)
         space = {p.path: p.plain() for p in self._sweep.space}
         name = f"{self._study.name} {digest([space, self._study.metric.name, self._study.metric.mode])[:12]}"
+        self._journal = DriverJournal(self._folder.journal)
         study = optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(self._folder.journal))),
+            storage=JournalStorage(self._journal),
             study_name=name,
             direction=direction(self._study.metric),
             pruner=make_pruner(self._sweep.pruner),
@@ -101,21 +102,24 @@ class SweepSource:
     def _add_unknown(self, known: set[str]) -> None:
         """Tell Optuna about records it has never heard of (its journal was lost, or they were adopted)."""
         distributions = {p.path: distribution(p) for p in self._sweep.space}
-        for trial_id, record in self._folder.records().items():
-            result, trial = record.result(), record.trial()
-            if trial_id in known or result is None or result.status == "failed" or trial is None:
-                continue
-            params = start_point(self._sweep.space, trial.config)
-            self._optuna.add_trial(
-                optuna.trial.create_trial(
-                    state=_STATES[result.status],
-                    value=result.objective,
-                    params=params,
-                    distributions={path: distributions[path] for path in params},
-                    user_attrs={_TRIAL_ID: trial_id},
+        with self._journal.one_write():
+            for trial_id, record in self._folder.records().items():
+                if trial_id in known:
+                    continue
+                result, trial = record.result(), record.trial()
+                if result is None or result.status == "failed" or trial is None:
+                    continue
+                params = start_point(self._sweep.space, trial.config)
+                self._optuna.add_trial(
+                    optuna.trial.create_trial(
+                        state=_STATES[result.status],
+                        value=result.objective,
+                        params=params,
+                        distributions={path: distributions[path] for path in params},
+                        user_attrs={_TRIAL_ID: trial_id},
+                    )
                 )
-            )
-            self._counted.add(trial_id)
+                self._counted.add(trial_id)
 
     def next(self) -> Trial | None:
         """Ask Optuna; a configuration already finished is told at once and asked past."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tadtune.run.preflight import check_are_folders, check_batches
+from tadtune.run import preflight
+from tadtune.run.preflight import check_are_folders, check_batches, check_storage_from_workers
 from tadtune.spec.errors import StudyError
 from tadtune.spec.parse import parse_study
 
@@ -42,4 +44,47 @@ def test_data_in_object_stores_are_refused_and_nothing_is_made(tmp_path: Path, a
     with pytest.raises(StudyError, match=r"data: '.*' is no folder\. .*; give a folder that every node mounts"):
         check_are_folders({"storage": Path("runs"), "data": Path(address)})
     check_are_folders({"storage": Path("runs/s3:/x"), "data": Path("/c:/data"), "other": Path()})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("seen", "complaints"),
+    [
+        ({"10.0.0.1": True, "10.0.0.2": True, "10.0.0.3": True}, []),
+        ({"10.0.0.1": True, "10.0.0.2": False, "10.0.0.3": True}, [r"storage: .* not the same .* node\(s\) 10.0.0.2;"]),
+        (
+            {"10.0.0.1": True, "10.0.0.2": True, "10.0.0.3": None},
+            [r"nodes: no process of 10.0.0.3 answered within 9 s"],
+        ),
+        (
+            {"10.0.0.1": None, "10.0.0.2": False, "10.0.0.3": None},
+            [r"storage: .* 10.0.0.2;", r"nodes: no process of 10.0.0.1, 10.0.0.3 answered"],
+        ),
+    ],
+)
+def test_every_node_sees_the_storage_and_says_so_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: dict[str, bool | None], complaints: list[str]
+) -> None:
+    """``None``: the node does not answer."""
+    nodes = [{"NodeID": address, "NodeManagerAddress": address, "Alive": True} for address in seen]
+    nodes.append({"NodeID": "dead", "NodeManagerAddress": "10.0.0.9", "Alive": False})
+
+    def wait(probes: list[str], num_returns: int, timeout: float) -> tuple[list[str], list[str]]:
+        assert (num_returns, timeout) == (len(seen), 9.0)
+        assert len(list(tmp_path.glob(".reachable.*"))) == 1
+        return [p for p in probes if seen[p] is not None], [p for p in probes if seen[p] is None]
+
+    monkeypatch.setattr(preflight, "PROBE_S", 9.0)
+    monkeypatch.setattr(preflight, "_probe", lambda node_id, token: node_id)
+    monkeypatch.setattr(preflight.ray, "nodes", lambda: nodes)
+    monkeypatch.setattr(preflight.ray, "wait", wait)
+    monkeypatch.setattr(preflight.ray, "get", seen.__getitem__)
+    if complaints:
+        with pytest.raises(StudyError) as caught:
+            check_storage_from_workers(tmp_path)
+        assert len(caught.value.lines) == len(complaints)
+        for line, complaint in zip(caught.value.lines, complaints, strict=True):
+            assert re.match(complaint, line), line
+    else:
+        check_storage_from_workers(tmp_path)
     assert list(tmp_path.iterdir()) == []

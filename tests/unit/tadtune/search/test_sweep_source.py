@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 from tadtune.plan.trial import Trial
 from tadtune.search.sweep import SweepSource
@@ -196,3 +199,29 @@ def test_a_sweep_of_thousands_of_trials_resumes(tmp_path: Path, toy_sweep: dict[
     sweep.finish(first, Result("complete", objective=0.5))
     sweep.open()
     assert sweep.start().id != first.id
+
+
+def test_a_rebuilt_storage_holds_what_the_lost_one_held(tmp_path: Path, toy_sweep: dict[str, Any]) -> None:
+    sweep = Sweep(tmp_path, {**toy_sweep, "budget": {"trials": 40}})
+    for number in range(30):
+        result = Result("complete", objective=number / 7) if number % 3 else Result("pruned")
+        sweep.finish(sweep.start(), result)
+    before = told(sweep)
+    sweep.folder.journal.unlink()
+    sweep.open()
+    assert told(sweep) == before
+    sweep.open()  # as read back from the file
+    assert told(sweep) == before
+    assert sweep.source.states() == {"COMPLETE": 20, "PRUNED": 10, "WAITING": 1}
+
+
+def told(sweep: Sweep) -> list[Any]:
+    """What Optuna knows of the trials that have ended, in an order of its own making."""
+    storage = JournalStorage(JournalFileBackend(str(sweep.folder.journal)))
+    (name,) = optuna.get_all_study_names(storage)
+    trials = optuna.load_study(study_name=name, storage=storage).trials
+    return sorted(
+        (t.user_attrs["trial_id"], t.state.name, t.value, sorted(t.params.items()), sorted(t.distributions))
+        for t in trials
+        if t.state.is_finished()
+    )
