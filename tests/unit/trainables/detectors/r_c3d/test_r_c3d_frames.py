@@ -128,7 +128,9 @@ def test_a_detector_in_reduced_precision_learns() -> None:
 def test_losses_in_reduced_precision_are_those_of_float32_but_for_rounding() -> None:
     torch.manual_seed(0)
     exact = CONFIG.build(feat_dim=3, num_classes=2).train()
-    rough = dataclasses.replace(CONFIG, backbone=Backbone(precision="bfloat16")).build(feat_dim=3, num_classes=2).train()
+    rough = (
+        dataclasses.replace(CONFIG, backbone=Backbone(precision="bfloat16")).build(feat_dim=3, num_classes=2).train()
+    )
     rough.load_state_dict(exact.state_dict())
     found = []
     for model in (exact, rough):
