@@ -73,7 +73,7 @@ class C3DMap(nn.Module):
 
 
 def _initialise(c3d: C3D) -> None:
-    """Start the convolutions; the scale of pixels goes into the first one, for a checkpoint expects them as they are."""
+    """Start the convolutions; the scale of pixels goes into the first one: a checkpoint takes them as they are."""
     for name, layer in c3d.named_children():
         if isinstance(layer, nn.Conv3d):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
