@@ -98,7 +98,7 @@ class _RunMaxima(torch.autograd.Function):
         sizes = [level.shape[0] * level.shape[1] for level in levels]
         table = gradient.new_zeros(sum(sizes), gradient.shape[1])
         table.index_add_(0, left, of_left).index_add_(0, right, of_runs.sub_(of_left))
-        totals = [part.view_as(level) for part, level in zip(table.split(sizes), levels, strict=True)]
+        totals = [part.view_as(level) for part, level in zip(torch.split(table, sizes), levels, strict=True)]
         for k in range(len(levels) - 1, 0, -1):
             run = 2 ** (k - 1)
             shorter = levels[k - 1]
