@@ -6,6 +6,7 @@ Letters: B inputs, C channels, T cells of the map, M segments, P_t x P_h x P_w b
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -80,37 +81,31 @@ class _RunMaxima(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, owner: Tensor, low: Tensor, high: Tensor) -> Tensor:
         runs, which = _distinct(torch.stack([owner, low, high]).flatten(1), rows.shape[1])
-        levels = _levels(rows, int((runs[2] - runs[1]).max()) if runs.numel() else 1)
-        left, right = _places(levels, *runs)
-        table = torch.cat([level.flatten(0, 1) for level in levels])
+        table = _table(rows, int((runs[2] - runs[1]).max()) if runs.numel() else 1)
+        left, right = _places(_levels(table, rows.shape), *runs)
         before, after = table.index_select(0, left), table.index_select(0, right)
         maxima = torch.maximum(before, after)
         if ctx.needs_input_grad[0]:
-            ctx.save_for_backward(left, right, which, _is_first(before, after, out=before), *levels)
+            ctx.save_for_backward(left, right, which, torch.ge(before, after, out=before), table)
+            ctx.shape = rows.shape
         return maxima.index_select(0, which)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        left, right, which, is_left, *levels = ctx.saved_tensors
+        left, right, which, is_left, table = ctx.saved_tensors
         of_runs = gradient.new_zeros(is_left.shape).index_add_(0, which, gradient.contiguous())
         of_left = is_left * of_runs
-        sizes = [level.shape[0] * level.shape[1] for level in levels]
-        table = gradient.new_zeros(sum(sizes), gradient.shape[1])
-        table.index_add_(0, left, of_left).index_add_(0, right, of_runs.sub_(of_left))
-        totals = [part.view_as(level) for part, level in zip(torch.split(table, sizes), levels, strict=True)]
+        total = torch.zeros_like(table).index_add_(0, left, of_left).index_add_(0, right, of_runs.sub_(of_left))
+        levels, totals = _levels(table, ctx.shape), _levels(total, ctx.shape)
         for k in range(len(levels) - 1, 0, -1):
             run = 2 ** (k - 1)
-            shorter = levels[k - 1]
-            of_left = _is_first(shorter[:, :-run], shorter[:, run:], out=torch.empty_like(totals[k])).mul_(totals[k])
-            totals[k - 1][:, :-run].add_(of_left)
-            totals[k - 1][:, run:].add_(totals[k].sub_(of_left))
+            first, second = levels[k - 1][:, :-run], levels[k - 1][:, run:]
+            # truth as numbers: a product with truth values is ten times as slow
+            chosen = torch.ge(first, second, out=torch.empty_like(totals[k]))
+            totals[k - 1][:, :-run].addcmul_(chosen, totals[k])
+            totals[k - 1][:, run:].addcmul_(torch.lt(first, second, out=chosen), totals[k])
         return totals[0], None, None, None
-
-
-def _is_first(first: Tensor, second: Tensor, *, out: Tensor) -> Tensor:
-    """1 where ``first`` has the maximum of both, 0 elsewhere; as numbers, for a product with truth values is slow."""
-    return torch.ge(first, second, out=out)
 
 
 def _distinct(runs: Tensor, num_cells: int) -> tuple[Tensor, Tensor]:
@@ -130,17 +125,32 @@ def _distinct(runs: Tensor, num_cells: int) -> tuple[Tensor, Tensor]:
     return torch.stack(parts), which
 
 
-def _levels(rows: Tensor, longest: int) -> list[Tensor]:
-    """(B, T - 2^k + 1, D) maxima over runs of 2^k cells of (B, T, D), as far as ``longest`` cells need them."""
-    levels = [rows]
-    while 2 ** len(levels) <= longest:
-        run = 2 ** (len(levels) - 1)
-        levels.append(torch.maximum(levels[-1][:, :-run], levels[-1][:, run:]))
+def _table(rows: Tensor, longest: int) -> Tensor:
+    """Maxima over runs of 1, 2, 4, ... up to ``longest`` cells of (B, T, D) rows, one level after another."""
+    num_inputs, num_cells, width = rows.shape
+    sizes = [num_cells - 2**k + 1 for k in range(longest.bit_length())]
+    table = rows.new_empty(num_inputs * sum(sizes), width)
+    levels = _levels(table, rows.shape)
+    levels[0].copy_(rows)
+    for k, (shorter, level) in enumerate(pairwise(levels)):
+        torch.maximum(shorter[:, : -(2**k)], shorter[:, 2**k :], out=level)
+    return table
+
+
+def _levels(table: Tensor, shape: Sequence[int]) -> list[Tensor]:
+    """(B, T - 2^k + 1, D) views of the levels of a table that was made of rows of ``shape``."""
+    num_inputs, num_cells, width = shape
+    levels: list[Tensor] = []
+    start = 0
+    while start < len(table):
+        end = start + num_inputs * (num_cells - 2 ** len(levels) + 1)
+        levels.append(table[start:end].view(num_inputs, -1, width))
+        start = end
     return levels
 
 
 def _places(levels: Sequence[Tensor], owner: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-    """Two rows, in the table of all levels, whose runs cover [low, high)."""
+    """Two rows of the table whose runs cover [low, high)."""
     device = low.device
     widths = torch.tensor([level.shape[1] for level in levels], device=device)
     bases = torch.tensor([0, *(level.shape[0] * level.shape[1] for level in levels)], device=device).cumsum(0)
