@@ -101,7 +101,7 @@ class _RunMaxima(torch.autograd.Function):
         for k in range(len(levels) - 1, 0, -1):
             run = 2 ** (k - 1)
             first, second = levels[k - 1][:, :-run], levels[k - 1][:, run:]
-            # truth as numbers: a product with truth values is ten times as slow
+            # truth as numbers: a product with truth values takes several times as long
             chosen = torch.ge(first, second, out=torch.empty_like(totals[k]))
             totals[k - 1][:, :-run].addcmul_(chosen, totals[k])
             totals[k - 1][:, run:].addcmul_(torch.lt(first, second, out=chosen), totals[k])
