@@ -6,17 +6,22 @@ loops over regions and anchors, in the same run, on the same numbers.
 Run ``python benchmarks/three_birds.py clip [--recompute] [--precision bfloat16] [--frames 768] [--side 112]
 [--device cuda]``: seconds and bytes of one clip forward and backward, and which part takes how long. Memory: peak of
 the process above what it held before the step (on a GPU: of the allocator).
+
+Run ``python benchmarks/three_birds.py memory [--frames 768] [--side 112]``: such a clip in float32 and bfloat16, kept
+and recomputed, each in a process of its own; on the CPU, and on a GPU where there is one.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-import resource
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -62,10 +67,15 @@ def pooling(
     def ours() -> Tensor:
         return soi_pool(shared, segments, samples_per_cell=8, bins=bins)
 
-    assert torch.equal(loop(), ours())
+    expected, found = loop(), ours()
+    assert torch.equal(expected, found)
     if not backward:
         return timed(loop, 5), timed(ours, 5)
-    return timed(lambda: loop().sum().backward(), 3), timed(lambda: ours().sum().backward(), 3)
+    given = torch.randn(found.shape)
+    (mine,) = torch.autograd.grad(found, shared, given)
+    (reference,) = torch.autograd.grad(expected, shared, given)
+    torch.testing.assert_close(mine, reference, rtol=1e-4, atol=1e-4)
+    return timed(lambda: loop().backward(given), 3), timed(lambda: ours().backward(given), 9)
 
 
 Target = tuple[bool, bool, float, float]
@@ -157,24 +167,52 @@ def clocked(work: Callable[[], Any], device: str) -> tuple[Any, float]:
     return result, clock() - start
 
 
-def peak_bytes(device: str) -> int:
+def held_bytes(device: str) -> int:
+    """Bytes held now, from which on the peak counts; on the CPU of the process (Linux), on a GPU of the allocator."""
     if device == "cuda":
-        return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        torch.cuda.reset_peak_memory_stats()
+        return torch.cuda.memory_allocated()
+    Path("/proc/self/clear_refs").write_text("5")
+    return _process_bytes("VmRSS")
 
 
-def clip(frames: int, side: int, recompute: bool, precision: Any, device: str) -> None:
+def peak_bytes(device: str) -> int:
+    return torch.cuda.max_memory_allocated() if device == "cuda" else _process_bytes("VmHWM")
+
+
+def _process_bytes(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
+
+
+class Cost(NamedTuple):
+    """Of one step; ``shares``: of the forward pass, by part."""
+
+    forward_s: float
+    losses_s: float
+    backward_s: float
+    held_bytes: int
+    extra_bytes: int
+    shares: dict[str, float]
+
+
+def measure(frames: int, side: int, recompute: bool, precision: Any, device: str, threads: int) -> Cost:
+    """One clip forward and backward; a first short one has chosen the kernels."""
+    torch.set_num_threads(threads)
     torch.manual_seed(0)
     config = Config(backbone=Backbone(recompute=recompute, precision=precision), window=Window(length=frames))
     model = config.build(feat_dim=3, num_classes=20).to(device).train()
-    batch = Batch(
-        video_ids=("a",),
-        valid_mask=torch.ones(1, frames, dtype=torch.bool),
-        seconds_per_sample=torch.full((1,), 0.04).double(),
-        start_s=torch.zeros(1).double(),
-        frames=torch.randint(0, 256, (1, 3, frames, side, side), dtype=torch.uint8),
-        segments=(SegmentTargets(torch.tensor([[40.0, 130.0], [100.0, 180.0]]), torch.tensor([3, 7])),),
-    ).to(device)
+    (phase,) = config.phases()
+
+    def step(batch: Batch) -> tuple[int, float, float, float]:
+        """Bytes held before, and seconds of the forward pass, the losses and the backward pass."""
+        model.zero_grad()
+        held = held_bytes(device)
+        outputs, forward = clocked(lambda: model(batch), device)
+        terms, losses = clocked(lambda: model.losses(outputs, batch, tuple(phase.loss_weights)), device)
+        total = sum(phase.loss_weights[name] * value for name, value in terms.items())
+        return held, forward, losses, clocked(total.backward, device)[1]
+
     watch = Stopwatch(device)
     for name, owner, attribute in (
         ("backbone", model.backbone, "forward"),
@@ -186,22 +224,57 @@ def clip(frames: int, side: int, recompute: bool, precision: Any, device: str) -
         ("heads", model.heads, "forward"),
     ):
         setattr(owner, attribute, watch.wrap(name, getattr(owner, attribute)))
-    (phase,) = config.phases()
-    held = peak_bytes(device)
-    outputs, forward = clocked(lambda: model(batch), device)
-    terms, losses = clocked(lambda: model.losses(outputs, batch, tuple(phase.loss_weights)), device)
-    _, backward = clocked(lambda: sum(phase.loss_weights[n] * v for n, v in terms.items()).backward(), device)
-    extra = peak_bytes(device) - held
+    step(random_clip(32, side, device))
+    watch.seconds.clear()
+    held, forward, losses, backward = step(random_clip(frames, side, device))
+    shares = {name: seconds / forward for name, seconds in watch.seconds.items()}
+    return Cost(forward, losses, backward, held, peak_bytes(device) - held, shares)
+
+
+def random_clip(frames: int, side: int, device: str) -> Batch:
+    return Batch(
+        video_ids=("a",),
+        valid_mask=torch.ones(1, frames, dtype=torch.bool),
+        seconds_per_sample=torch.full((1,), 0.04).double(),
+        start_s=torch.zeros(1).double(),
+        frames=torch.randint(0, 256, (1, 3, frames, side, side), dtype=torch.uint8),
+        segments=(SegmentTargets(torch.tensor([[0.1, 0.4], [0.3, 0.6]]) * frames, torch.tensor([3, 7])),),
+    ).to(device)
+
+
+def clip(frames: int, side: int, recompute: bool, precision: Any, device: str, threads: int) -> None:
+    cost = measure(frames, side, recompute, precision, device, threads)
     print(
-        f"{frames} frames of {side} x {side}, {precision}, recompute {recompute}, {device}: forward {forward:.2f} s, "
-        f"losses {losses:.3f} s, backward {backward:.2f} s; {extra / 2**30:.2f} GiB above {held / 2**30:.2f} GiB"
+        f"{frames} frames of {side} x {side}, {precision}, recompute {recompute}, {device}: forward "
+        f"{cost.forward_s:.2f} s, losses {cost.losses_s:.3f} s, backward {cost.backward_s:.2f} s; "
+        f"{cost.extra_bytes / 2**30:.2f} GiB above {cost.held_bytes / 2**30:.2f} GiB"
     )
-    print("  forward: " + ", ".join(f"{n} {100 * s / forward:.2f} %" for n, s in watch.seconds.items()))
+    print("  forward: " + ", ".join(f"{name} {100 * share:.2f} %" for name, share in cost.shares.items()))
+
+
+def memory(frames: int, side: int, threads: int) -> None:
+    """The four ways, as times of the first one; a process each, so that none finds memory that another has freed."""
+    spawn = multiprocessing.get_context("spawn")
+    for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+        where = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {threads} threads"
+        print(f"{frames} frames of {side} x {side}, {where}, torch {torch.__version__}")
+        first: Cost | None = None
+        for recompute in (False, True):
+            for precision in ("float32", "bfloat16"):
+                with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+                    cost = pool.submit(measure, frames, side, recompute, precision, device, threads).result()
+                first = first or cost
+                seconds, whole = cost.forward_s + cost.backward_s, first.forward_s + first.backward_s
+                print(
+                    f"  {precision}, {'recomputed' if recompute else 'kept'}: forward {cost.forward_s:.2f} s, backward "
+                    f"{cost.backward_s:.2f} s, {seconds / whole:.2f} times; {cost.extra_bytes / 2**30:.2f} GiB, "
+                    f"{cost.extra_bytes / first.extra_bytes:.2f} times"
+                )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("parts", "clip"))
+    parser.add_argument("what", choices=("parts", "clip", "memory"))
     parser.add_argument("--frames", type=int, default=768)
     parser.add_argument("--side", type=int, default=112)
     parser.add_argument("--recompute", action="store_true")
@@ -212,8 +285,10 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     if args.what == "parts":
         parts()
+    elif args.what == "memory":
+        memory(args.frames, args.side, args.threads)
     else:
-        clip(args.frames, args.side, args.recompute, args.precision, args.device)
+        clip(args.frames, args.side, args.recompute, args.precision, args.device, args.threads)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ from typing import Any
 # vision, and every figure tells its series apart by shape or place as well.
 BLUE, ORANGE, GREY = "#3a82c8", "#d4731a", "#7d8794"
 MAX_LABEL = 18
+#: Characters of each of two lines.
+MAX_LINE = 20
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,25 @@ def short(value: object) -> str:
     return escaped(text if len(text) <= MAX_LABEL else f"{text[: MAX_LABEL - 1]}…")
 
 
-def lanes(labels: Sequence[str]) -> dict[str, Any]:
+def wrapped(value: object) -> str:
+    """A label on up to two lines, broken at spaces and slashes; a longer one lacks its middle.
+
+    Names of many classes begin alike ("Someone is going from ...") or end alike ("... from somewhere").
+    """
+    text = str(value)
+    if len(text) <= MAX_LINE:
+        return escaped(text)
+    end = max((i for i, sign in enumerate(text[:MAX_LINE], start=1) if sign in " /"), default=MAX_LINE)
+    first, rest = text[:end], text[end:]
+    second = rest if len(rest) <= MAX_LINE else f"…{rest[1 - MAX_LINE :]}"
+    return f"{escaped(first.rstrip())}<br>{escaped(second)}"
+
+
+def lanes(labels: Sequence[str], written: Callable[[str], str] = short) -> dict[str, Any]:
     """A vertical axis with one lane per label, the first on top."""
     return {
         "tickvals": list(range(len(labels))),
-        "ticktext": [short(label) for label in labels],
+        "ticktext": [written(label) for label in labels],
         "range": [len(labels) - 0.4, -0.6],
         "showgrid": False,
         "ticks": "",

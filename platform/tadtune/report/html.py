@@ -10,7 +10,7 @@ from markupsafe import Markup
 from tadtune.report.ablation_figures import ablation_figures
 from tadtune.report.answer import answer, data_notice, noise_sentence, start_sentence
 from tadtune.report.data import ReportData
-from tadtune.report.evidence_figures import class_figure, timeline_figures, timeline_legend
+from tadtune.report.evidence_figures import class_figure, class_table, timeline_figures, timeline_legend
 from tadtune.report.facts import deviation_ours, measurement_facts, parameter_table
 from tadtune.report.sweep_figures import history_figure, importance_figure, parameter_figures
 from tadtune.report.table import (
@@ -73,6 +73,7 @@ def render_html(data: ReportData) -> str:
         no_importances=sweep.importances.reason if sweep else "",
         parameter_figures=parameter_figures(data, sweep) if sweep else [],
         classes=class_figure(data.evidence),
+        every_class=class_table(data.evidence),
         timelines=timeline_figures(data.evidence),
         timeline_legend=timeline_legend(data.evidence),
         deviations=[(d, deviation_ours(d)) for d in data.setting.deviations],

@@ -52,7 +52,12 @@ def metric_title(metric: str) -> str:
     """``map_tiou_0.50`` -> "mAP@0.50"."""
     if metric.startswith("map_tiou_"):
         return f"mAP@{metric.removeprefix('map_tiou_')}"
-    return {"avg_map": "average mAP", "frame_map": "per-frame mAP"}.get(metric, metric)
+    known = {
+        "avg_map": "average mAP",
+        "frame_map": "per-frame mAP",
+        "frame_map_smoothed": "per-frame mAP, smoothed",
+    }
+    return known.get(metric, metric)
 
 
 def split_title(split: str) -> str:

@@ -38,8 +38,9 @@ class Backbone:
     """I3D up to Mixed_5c."""
 
     weights: str | None = param(
-        None, "file of an I3D checkpoint (Kinetics); null = random weights", source="Qinying-Liu/PBRNet:main.py"
-    )
+        None, "file of an I3D checkpoint (Kinetics); null = random weights (He et al. 2015)",
+        source="Qinying-Liu/PBRNet:main.py",
+    )  # fmt: skip
     space: int = param(
         3, "its map is brought to so many cells in height and in width; 96 pixels give 3", bounds=(1, None),
         source="Qinying-Liu/PBRNet:network.py",

@@ -26,6 +26,9 @@ _ENDPOINT = "Mixed_5c"
 class ClipStem(Stem):
     """I3D to Mixed_5c; its weights learn, its batch normalisation stays in eval mode.
 
+    Without a checkpoint that normalisation does nothing, so the convolutions start as in He et al. 2015
+    (arXiv:1502.01852, Eq. 10). As PyTorch starts them, Mixed_5c is zero but for a millionth.
+
     Args:
         space: s; the map is averaged to it where the frames are not 32 s pixels wide and high.
         weights: file of a checkpoint, None = random weights.
@@ -41,6 +44,8 @@ class ClipStem(Stem):
         self.channels = self.i3d.endpoints[_ENDPOINT].channels
         if weights is not None:
             load_checkpoint(self.i3d, read_checkpoint(Path(weights), I3D_LAYOUTS))
+        else:
+            _initialise(self.i3d)
 
     def train(self, mode: bool = True) -> ClipStem:
         """As for any module, but for batch normalisation."""
@@ -85,6 +90,12 @@ class ClipBranch(nn.Module):
         for conv in self.convs[:-1]:
             x = torch.relu(conv(x))
         return pad_time(_to_space(self.convs[-1](x), self._space), CELLS_MULTIPLE * FRAMES_PER_CELL)
+
+
+def _initialise(i3d: I3D) -> None:
+    for module in i3d.modules():
+        if isinstance(module, nn.Conv3d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
 
 def _to_space(x: Tensor, space: int) -> Tensor:

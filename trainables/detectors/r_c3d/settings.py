@@ -160,6 +160,9 @@ class Optim:
     )  # fmt: skip
     lr_factor: float = param(0.1, "of that fall", bounds=(0.0, 1.0), source="4.2, 4.3")
     batch_size: int = param(1, "windows a step", bounds=(1, None), source=_RELEASE)
+    grad_clip: float | None = param(
+        None, "L2 norm over all gradients; null = off, as in the release", bounds=(1e-6, None), source="ours"
+    )
 
 
 @dataclass(frozen=True)
@@ -271,6 +274,7 @@ class Settings:
                 lr_factor=optim.lr_factor,
                 bias_lr_multiplier=2.0,
                 decay_biases=False,
+                grad_clip_norm=optim.grad_clip,
                 frozen=frozen,
             ),
         )

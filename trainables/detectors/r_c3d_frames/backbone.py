@@ -14,12 +14,17 @@ from trainables.backbones.preprocess import C3D_RGB
 from trainables.detectors.r_c3d.feature_map import repeat_last
 from trainables.records import Batch
 
+#: Deviation of pixel values, roughly; without a checkpoint the first convolution brings them to the scale of 1.
+PIXEL_STD = 60.0
 #: Samples that a recomputed convolution works on at once; even, so that no pooling crosses a border.
 STRETCH = 96
 
 
 class C3DMap(nn.Module):
     """Frames as a map of 512 channels with one cell for 8 frames and 16 x 16 pixels.
+
+    Convolutions start as in He et al. 2015 (arXiv:1502.01852, Eq. 10). As PyTorch starts them, what distinguishes one
+    frame from another shrinks 500 times from conv1a to conv5b.
 
     Args:
         recompute: forget what lies inside a stage (up to a pooling) and compute it again in the backward pass; nothing
@@ -34,6 +39,7 @@ class C3DMap(nn.Module):
     def __init__(self, *, recompute: bool, precision: Literal["float32", "bfloat16"]) -> None:
         super().__init__()
         self.c3d = C3D()
+        _initialise(self.c3d)
         self._recompute = recompute
         self._reduced = precision == "bfloat16"
 
@@ -64,6 +70,17 @@ class C3DMap(nn.Module):
             if name.startswith("pool"):
                 stages.append([])
         return [nn.Sequential(*stage) for stage in stages]
+
+
+def _initialise(c3d: C3D) -> None:
+    """Start the convolutions; the scale of pixels goes into the first one: a checkpoint takes them as they are."""
+    for name, layer in c3d.named_children():
+        if isinstance(layer, nn.Conv3d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            assert layer.bias is not None, "every convolution of C3D has one"
+            nn.init.zeros_(layer.bias)
+            if name == "conv1a":
+                layer.weight.data.div_(PIXEL_STD)
 
 
 def _recomputed(stage: nn.Sequential, x: Tensor) -> Tensor:

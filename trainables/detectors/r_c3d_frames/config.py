@@ -27,8 +27,8 @@ class Backbone:
     """C3D from conv1a to conv5b."""
 
     weights: str | None = param(
-        None, "file of a C3D checkpoint (Sports-1M or fine-tuned), null = random weights; fc6 and fc7 start the trunk "
-        "where it has their width",
+        None, "file of a C3D checkpoint (Sports-1M or fine-tuned), null = random weights (He et al. 2015); fc6 and fc7 "
+        "start the trunk where it has their width",
         source="3.3",
     )  # fmt: skip
     freeze: Literal[0, 1, 2] = param(

@@ -29,12 +29,15 @@ def test_cells_of_segments() -> None:
     cells=st.integers(1, 40),
     bins=st.tuples(st.integers(1, 6), st.integers(1, 4), st.integers(1, 4)),
     stride=st.sampled_from([1, 8]),
+    ties=st.booleans(),
 )
 def test_is_adaptive_max_pooling_of_each_segment(
-    seed: int, cells: int, bins: tuple[int, int, int], stride: int
+    seed: int, cells: int, bins: tuple[int, int, int], stride: int, ties: bool
 ) -> None:
+    """Values and gradients; among equals the first cell has the gradient, as in the pooling of one segment."""
     draw = torch.Generator().manual_seed(seed)
-    feats = torch.randn(2, 3, cells, 4, 5, generator=draw, dtype=torch.float64, requires_grad=True)
+    feats = torch.randn(2, 3, cells, 4, 5, generator=draw, dtype=torch.float64)
+    feats = (feats.round() if ties else feats).requires_grad_()
     ends = torch.rand(6, 2, generator=draw, dtype=torch.float64).sort(dim=1).values * cells * stride * 1.2
     owner = torch.randint(2, (6, 1), generator=draw)
     segments = torch.cat([owner, ends], dim=1)

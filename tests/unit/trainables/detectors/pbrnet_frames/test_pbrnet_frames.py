@@ -63,6 +63,14 @@ def test_a_clip_reaches_every_part_and_leaves_batch_normalisation_as_it_is(model
     assert all(torch.equal(a, b) for a, b in zip(before, model.buffers(), strict=True))
 
 
+def test_without_a_checkpoint_the_map_tells_places_apart(model: PbrNet) -> None:
+    """Its batch normalisation does nothing, so the scale is up to the weights; PyTorch's own starts leave 0.00001."""
+    with torch.no_grad():
+        shared = model.train()(clips()).terms["map"][:, :, :8]
+    assert 0.1 < float(shared.std()) < 3.0
+    assert float(shared.std(dim=2).mean()) > 0.01
+
+
 def test_regions_are_counted_in_frames(model: PbrNet) -> None:
     outputs = model.train()(clips())
     view = outputs.rois

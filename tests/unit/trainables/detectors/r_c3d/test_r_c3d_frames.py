@@ -47,6 +47,23 @@ def test_golden_size(shared_map: C3DMap) -> None:
     assert sum(p.numel() for p in shared_map.parameters()) == 27_655_936
 
 
+def test_random_weights_keep_the_scale_of_what_they_see() -> None:
+    """From pixels to conv5b; PyTorch's own starts leave a twentieth of what distinguishes one place from another."""
+    torch.manual_seed(1)
+    found = C3DMap(recompute=False, precision="float32")
+    seen: dict[str, float] = {}
+
+    def note(name: str) -> Any:
+        return lambda _, __, output: seen.__setitem__(name, float(output.std(dim=(2, 3, 4)).mean()))
+
+    hooks = [layer.register_forward_hook(note(name)) for name, layer in found.c3d.named_children()]
+    with torch.no_grad():
+        found(batch(side=32))
+    assert len(hooks) == len(seen) == 12
+    assert all(0.5 < deviation < 2.0 for deviation in seen.values()), seen
+    assert not found.c3d.conv5b.bias.any()  # type: ignore[union-attr, operator]
+
+
 def test_frames_are_bgr_without_the_means(shared_map: C3DMap) -> None:
     data = batch(16)
     assert data.frames is not None
@@ -106,6 +123,23 @@ def test_a_detector_in_reduced_precision_learns() -> None:
     sum(losses.values()).backward()
     assert all(loss.dtype == torch.float32 and torch.isfinite(loss) for loss in losses.values())
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+def test_losses_in_reduced_precision_are_those_of_float32_but_for_rounding() -> None:
+    torch.manual_seed(0)
+    exact = CONFIG.build(feat_dim=3, num_classes=2).train()
+    rough = (
+        dataclasses.replace(CONFIG, backbone=Backbone(precision="bfloat16")).build(feat_dim=3, num_classes=2).train()
+    )
+    rough.load_state_dict(exact.state_dict())
+    found = []
+    for model in (exact, rough):
+        torch.manual_seed(3)
+        data = batch()
+        losses = model.losses(model(data), data, ("rpn_class", "rpn_offset", "roi_class", "roi_offset"))
+        found.append(torch.stack([losses[name] for name in sorted(losses)]))
+    torch.testing.assert_close(found[1], found[0], rtol=0.01, atol=1e-4)
+    assert not torch.equal(found[1], found[0])
 
 
 @pytest.mark.parametrize(("freeze", "frozen"), [(0, set()), (1, {"conv1a"}), (2, {"conv1a", "conv2a"})])

@@ -212,6 +212,9 @@ def test_weights_of_the_losses_and_the_recipe_of_biases() -> None:
     assert phase.optimizer == "sgd"
     assert (phase.lr, phase.momentum, phase.weight_decay) == (1e-4, 0.9, 5e-4)
     assert (phase.lr_milestones, phase.bias_lr_multiplier, phase.decay_biases) == ((10,), 2.0, False)
+    assert phase.grad_clip_norm is None
+    (phase,) = Settings(optim=Optim(grad_clip=5.0)).recipe()
+    assert phase.grad_clip_norm == 5.0
     (phase,) = Config(loss=dataclasses.replace(CONFIG.loss, lambda_reg=0.3)).phases()
     weights = {"rpn_class": 1.0, "rpn_offset": 0.3, "roi_class": 1.0, "roi_offset": 0.3, "positive_regions": 0.0}
     assert phase.loss_weights == weights
