@@ -12,8 +12,8 @@ from tadtune.report.collect import collect
 from tadtune.report.markdown import render_markdown
 
 SENTENCE = (
-    "Detector 'lab_detector' is known for training with video labels, but reads annotated segments in {}: not comparable "
-    "with results of video labels alone."
+    "Detector 'lab_detector' is known for training with video labels, but reads annotated segments in {}: not "
+    "comparable with results of video labels alone."
 )
 
 
