@@ -139,7 +139,8 @@ def as_module(detector: Detector) -> nn.Module:
 class TaskConfig(Protocol):
     """The ``Config`` dataclass of an auxiliary task (frozen, imports no torch at module level).
 
-    It may also have ``beside``, a class variable that names the tasks it does not work without.
+    It may also have ``beside``, a class variable that names the tasks it does not work without, and ``detached``, one
+    that names the required views through which its losses send no gradient.
     """
 
     key: ClassVar[str]

@@ -85,8 +85,7 @@ def test_losses_have_weights_and_reach_the_host_and_the_task(config: Any) -> Non
     reached = {"feats": outputs.feats.grad, "segments": outputs.segments.ends_grid.grad}
     for view in set(config.requires) & reached.keys():
         gradient = reached[view]
-        assert gradient is not None, view
-        assert gradient.abs().sum() > 0, view
+        assert (gradient is not None and bool(gradient.any())) == (view not in getattr(config, "detached", ())), view
 
 
 def test_a_missing_view_is_said(config: Any) -> None:

@@ -11,6 +11,7 @@ from tadtune.report.evidence import collect_evidence
 from tadtune.report.origins import collect_origins, origin_warnings
 from tadtune.report.resampling import resample_trial
 from tadtune.report.setting import describe_setting, study_settings
+from tadtune.report.supervision import supervision_warnings
 from tadtune.report.sweep import collect_sweep
 from tadtune.report.wording import count
 from tadtune.spec.combination import build_configs
@@ -60,7 +61,13 @@ def collect(study: Study, folder: StudyFolder) -> ReportData:
         sweep=sweep,
         measurement=_measure(study, records, ablation, sweep, headline),
         evidence=collect_evidence(headline, shown),
-        warnings=(*origin_warnings(study, origins), *_failures(records), *_repeats(records), *warnings),
+        warnings=(
+            *supervision_warnings(study, sweep),
+            *origin_warnings(study, origins),
+            *_failures(records),
+            *_repeats(records),
+            *warnings,
+        ),
     )
 
 

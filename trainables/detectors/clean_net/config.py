@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any, ClassVar, Literal
 
 from trainables.config import Phase, Sampling, param
-from trainables.detectors.untrimmed_net.config import Cls, Warmup, warmup_phase
+from trainables.detectors.untrimmed_net.config import Cls, Data, Warmup, warmup_phase
 
 _ANCHORS = ((1, 2, 4, 8, 16, 32), (2, 4, 8, 16, 32), (2, 4, 8, 16, 32, 64))
 _TERMS = (("action", "edge"), ("action",), ("edge",), ("oic",))
@@ -209,6 +209,7 @@ class Config:
     inputs: ClassVar[str] = "feats"
     views: ClassVar[tuple[str, ...]] = ("feats", "cas_logits", "video_logits", "segments")
 
+    data: Data = field(default=Data())
     cls: Cls = field(default=Cls())
     gen: Gen = Gen()
     contrast: Contrast = Contrast()
@@ -240,8 +241,8 @@ class Config:
         return self.optim.batch_size
 
     def sampling(self) -> Sampling:
-        """Every snippet of a video."""
-        return Sampling("native", "native", 1)
+        """Whole videos."""
+        return self.data.as_sampling()
 
     def phases(self) -> tuple[Phase, ...]:
         """The classifier first, then localisation (without C1 there is none).

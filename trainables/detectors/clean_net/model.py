@@ -13,9 +13,10 @@ from trainables.detections import Detections
 from trainables.detectors.clean_net.config import Config, Contrast, Gen, Reg, Sel
 from trainables.detectors.clean_net.detect import detect_segments
 from trainables.detectors.clean_net.generator import ProposalGenerator
-from trainables.detectors.clean_net.selection import candidates, covered_snippets, judge, open_positions
+from trainables.detectors.clean_net.selection import candidates, judge, open_positions
 from trainables.detectors.untrimmed_net.config import Cls
 from trainables.layers.anchors import clip_to_video, decode_anchors
+from trainables.layers.coverage import covered_snippets
 from trainables.layers.snippet_heads import (
     SnippetEvidence,
     SnippetHeads,

@@ -86,23 +86,3 @@ def candidates(scores: Tensor, segments: Tensor, is_open: Tensor, *, per_positio
         return usable
     best = scores.masked_fill(~usable, float("-inf")).argmax(dim=1)
     return usable & torch.nn.functional.one_hot(best, scores.shape[1]).movedim(-1, 1).bool()
-
-
-def covered_snippets(video: Tensor, ends: Tensor, num_videos: int, num_snippets: int) -> Tensor:
-    """Snippets whose centre t + 1/2 lies in a segment [start, end) of their video (3.4).
-
-    Args:
-        video: (n,) index.
-        ends: (n, 2) in snippets.
-        num_videos: B.
-        num_snippets: T.
-
-    Returns:
-        (B, T) bool.
-    """
-    first, last = (ends - 0.5).ceil().clamp(0, num_snippets).long().unbind(dim=1)
-    steps = torch.zeros(num_videos, num_snippets + 1, dtype=torch.long, device=ends.device)
-    ones = torch.ones_like(first)
-    steps.index_put_((video, first), ones, accumulate=True)
-    steps.index_put_((video, last), -ones, accumulate=True)
-    return steps.cumsum(dim=1)[:, :-1] > 0

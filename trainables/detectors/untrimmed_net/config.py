@@ -14,6 +14,22 @@ from trainables.config import Phase, Sampling, param
 
 
 @dataclass(frozen=True)
+class Data:
+    """From a video to the samples that are read as its snippets."""
+
+    sampling: Literal["native", "rescale"] = param(
+        "native",
+        "every snippet as it is, or linear interpolation to data.length samples",
+        source="CleanNet 4.1; rescale: ours",
+    )
+    length: int = param(192, "samples per video where they are interpolated", bounds=(2, None), source="ours")
+
+    def as_sampling(self) -> Sampling:
+        """For training and test alike."""
+        return Sampling(self.sampling, self.sampling, self.length)
+
+
+@dataclass(frozen=True)
 class Cls:
     """Snippet classification (SCP) and attention (SAP)."""
 
@@ -76,14 +92,15 @@ class Config:
     inputs: ClassVar[str] = "feats"
     views: ClassVar[tuple[str, ...]] = ("feats", "cas_logits", "video_logits")
 
+    data: Data = Data()
     cls: Cls = Cls()
     warmup: Warmup = Warmup()
     infer: Infer = Infer()
     batch_size: int = param(1, "videos per step", bounds=(1, None), source="CleanNet 4.1")
 
     def sampling(self) -> Sampling:
-        """Every snippet of a video."""
-        return Sampling("native", "native", 1)
+        """Whole videos."""
+        return self.data.as_sampling()
 
     def phases(self) -> tuple[Phase, ...]:
         """One phase."""

@@ -1,4 +1,4 @@
-"""Which anchors are looked at, how terms change the score, which snippets positive segments cover."""
+"""Which anchors are looked at, how terms change the score."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from trainables.detectors.clean_net.config import Contrast
-from trainables.detectors.clean_net.selection import candidates, covered_snippets, judge, open_positions
+from trainables.detectors.clean_net.selection import candidates, judge, open_positions
 from trainables.losses.oic import oic_loss
 
 PSI = torch.tensor([[0.05, 0.10, 0.20, 0.80, 0.95, 0.90, 0.70, 0.30, 0.15, 0.08, 0.04, 0.02]], dtype=torch.float64)
@@ -69,18 +67,3 @@ def test_the_best_anchor_of_a_position() -> None:
     assert best.nonzero().tolist() == [[0, 0, 1], [0, 1, 0]]
     closed = candidates(scores, segments, torch.tensor([[True, False]]), per_position_best=True)
     assert closed.nonzero().tolist() == [[0, 1, 0]]
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 40), st.integers(0, 40)), max_size=8),
-    st.integers(1, 10),
-)
-def test_covered_snippets_against_a_loop(drawn: list[tuple[int, int, int]], num_snippets: int) -> None:
-    # quarters, so that ends meet centres exactly
-    segments = [(video, min(a, b) / 4, max(a, b) / 4) for video, a, b in drawn]
-    table = torch.tensor(segments, dtype=torch.float64).reshape(-1, 3)
-    found = covered_snippets(table[:, 0].long(), table[:, 1:], 3, num_snippets)
-    for video in range(3):
-        for t in range(num_snippets):
-            expected = any(v == video and start <= t + 0.5 < end for v, start, end in segments)
-            assert bool(found[video, t]) == expected

@@ -12,7 +12,7 @@ import torch
 from trainables.data.synthetic_config import Config as Synthetic
 from trainables.detectors.clean_net.config import Config as CleanNet
 from trainables.detectors.clean_net.config import Gen, Optim
-from trainables.detectors.untrimmed_net.config import Cls, Warmup
+from trainables.detectors.untrimmed_net.config import Cls, Data, Warmup
 from trainables.detectors.untrimmed_net.config import Config as UntrimmedNet
 from trainables.entrypoints.detection import DetectionTrial
 from trainables.evaluation.protocols import ActivityNet
@@ -82,3 +82,21 @@ def test_a_resumed_trial_is_equal_to_the_bit(root: Path, tmp_path: Path) -> None
     torch.rand(100)
     second.load(tmp_path / "checkpoint.pt")
     assert train(second) == history[11:]
+
+
+@pytest.mark.parametrize("name", ["untrimmed_net", "cleannet"])
+def test_on_a_finer_grid_every_second_sample_is_a_snippet(name: str, root: Path) -> None:
+    native = trial(root, name)
+    coarse = native.raw_outputs("select")[0]
+    length = 2 * coarse.num_samples - 1
+    detector = dataclasses.replace(DETECTORS[name], data=Data("rescale", length))
+    finer = DetectionTrial(detector=detector, tasks={}, dataset=DATA, protocol=PROTOCOL, seed=0, data_root=root)
+    fine = next(r for r in finer.raw_outputs("select") if r.video_id == coarse.video_id)
+    assert fine.num_samples == length
+    torch.testing.assert_close(fine.tensors["scp"][:, ::2], coarse.tensors["scp"][:, : coarse.num_samples])
+    # the centre of sample 2 t is that of snippet t
+    centre = fine.start_s + 0.5 * fine.seconds_per_sample
+    assert centre == pytest.approx(coarse.start_s + 0.5 * coarse.seconds_per_sample)
+    assert fine.seconds_per_sample == pytest.approx(0.5 * coarse.seconds_per_sample)
+    found = finer.detections("select", detector)
+    assert set(found.video) == set(range(len(found.video_ids)))

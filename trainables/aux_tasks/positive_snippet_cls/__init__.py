@@ -1,0 +1,1 @@
+"""Classification of snippets inside the segments that the host believes in."""

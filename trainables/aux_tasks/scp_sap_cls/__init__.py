@@ -1,0 +1,1 @@
+"""Classification and attention of snippets, learned from video labels, beside any host with temporal features."""
