@@ -58,7 +58,7 @@ def test_data_in_object_stores_are_refused_and_nothing_is_made(tmp_path: Path, a
         ),
         (
             {"10.0.0.1": None, "10.0.0.2": False, "10.0.0.3": None},
-            [r"storage: .* 10.0.0.2;", r"nodes: no process of 10.0.0.1, 10.0.0.3 answered"],
+            [r"nodes: no process of 10.0.0.1, 10.0.0.3 answered", r"storage: .* 10.0.0.2;"],
         ),
     ],
 )
@@ -75,7 +75,7 @@ def test_every_node_sees_the_storage_and_says_so_in_time(
         return [p for p in probes if seen[p] is not None], [p for p in probes if seen[p] is None]
 
     monkeypatch.setattr(preflight, "PROBE_S", 9.0)
-    monkeypatch.setattr(preflight, "_probe", lambda node_id, token: node_id)
+    monkeypatch.setattr(preflight, "_on_node", lambda function, node_id, argument: node_id)
     monkeypatch.setattr(preflight.ray, "nodes", lambda: nodes)
     monkeypatch.setattr(preflight.ray, "wait", wait)
     monkeypatch.setattr(preflight.ray, "get", seen.__getitem__)
