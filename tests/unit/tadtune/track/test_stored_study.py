@@ -171,6 +171,24 @@ def test_what_was_not_sent_is_sent_by_the_next_launch(place: Place, trials: list
     assert place.objects()[f"trials/{trials[0].id}/metrics.jsonl"].count(b"\n") == 4
 
 
+def test_reports_and_checkpoint_of_a_trial_are_from_one_side(place: Place, trials: list[Trial]) -> None:
+    folder, trial = place.folder(), trials[0]
+    with folder.lock():
+        _train(folder.record(trial.id), trial, 1)
+        assert folder.flush(5.0) == ""
+        place.switch.away = True
+        _train(folder.record(trial.id), trial, 5)  # is never sent
+    place.switch.away = False
+    other = place.folder("another machine")
+    with other.lock():
+        _train(other.record(trial.id), trial, 3)
+        assert other.flush(5.0) == ""
+    back = place.folder()
+    with back.lock():
+        assert [r.epoch for r in back.record(trial.id).reports()] == [1, 2, 3]
+        assert back.record(trial.id).checkpoint.read_bytes() == b"weights 3"
+
+
 def test_a_failure_that_is_repeated_is_taken_back_in_the_store(place: Place, trials: list[Trial]) -> None:
     folder = place.folder()
     with folder.lock():
