@@ -19,7 +19,9 @@ import yaml
 from object_store import ObjectStore, object_store
 from rich.console import Console
 from toy_runs import wait_until
+from typer.testing import CliRunner
 
+from tadtune.cli import app
 from tadtune.conclusion import conclude
 from tadtune.run.engine import Outcome, Settings, run_study
 from tadtune.spec.errors import StudyError
@@ -118,10 +120,11 @@ def test_a_driver_is_killed_and_its_machine_lost(lab: Lab, toy_ablation: dict[st
     assert len(lab.ended(raw)) == 6
     assert "waiting up to" in lab.output.getvalue()  # the dead driver had not let go
     assert _results(outcome) == _results(lab.run(raw, str(lab.root / "undisturbed")))
-    folder = study_folder(lab.address, "toy__ablation")
     lab.lose_the_copy()
-    folder.update()
-    assert (folder.report / "report.html").is_file()
+    shown = CliRunner(env={"COLUMNS": "300"}).invoke(app, ["report", str(file), "--storage", lab.address])
+    assert shown.exit_code == 0, shown.output
+    folder = study_folder(lab.address, "toy__ablation")
+    assert str(folder.report / "report.html") in shown.output
     assert {i: _same(record.result()) for i, record in folder.records().items()} == _results(outcome)
 
 
