@@ -118,7 +118,6 @@ def test_a_driver_is_killed_and_its_machine_lost(lab: Lab, toy_ablation: dict[st
     outcome = lab.run(raw)
     assert (outcome.counts["complete"], outcome.ran, outcome.unstored) == (6, 6 - len(before), "")
     assert len(lab.ended(raw)) == 6
-    assert "waiting up to" in lab.output.getvalue()  # the dead driver had not let go
     assert _results(outcome) == _results(lab.run(raw, str(lab.root / "undisturbed")))
     lab.lose_the_copy()
     shown = CliRunner(env={"COLUMNS": "300"}).invoke(app, ["report", str(file), "--storage", lab.address])

@@ -242,7 +242,8 @@ def test_the_budget_drops_checkpoints_in_the_store_as_well(place: Place, trials:
     assert not [name for name in place.objects() if "/checkpoint/" in name]
 
 
-def test_a_second_driver_is_refused_on_this_machine_and_on_another(place: Place) -> None:
+def test_a_second_driver_is_refused_on_this_machine_and_on_another(place: Place, monkeypatch: Any) -> None:
+    monkeypatch.setattr(lease, "TTL_S", 4.0)
     with place.folder().lock():
         with pytest.raises(StudyError, match="running already"), place.folder().lock():
             pass
