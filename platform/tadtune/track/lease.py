@@ -14,6 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 
 from tadtune.spec.errors import StudyError
@@ -151,15 +152,17 @@ class Lease:
             raise OSError("another driver holds the study")
 
     def release(self) -> None:
-        """Let go; what the object says of the local copy stays for the next driver."""
+        """Let go; what the object says of the local copy stays for the next driver.
+
+        Where the store is away nothing is tried: the next driver waits until the last sign of life is old enough.
+        """
         self._stop.set()
-        with self._lock:
+        if time.monotonic() - self._renewed > TTL_S / 2:
+            return
+        with self._lock, suppress(OSError):
             if not self.lost:
                 self._mine = replace(self._mine, ended=True)
-                try:
-                    self._write()
-                except OSError:
-                    return  # the next driver waits until the last sign of life is old enough
+                self._write()
 
     def _write(self) -> None:
         self._mine = replace(self._mine, beat=self._mine.beat + 1)

@@ -141,9 +141,10 @@ class Mirror:
             with suppress(FileNotFoundError):  # removed since it was listed
                 self.store.download(name, self.folder / name)
                 self._seen[name] = Seen(_stamp(self.folder / name), there[name])
-        for name in gone:
-            (self.folder / name).unlink(missing_ok=True)
+        for name in gone:  # carried again; only a result is ever taken back, from a record that is still there
             del self._seen[name]
+            if name == LAST and there:
+                (self.folder / name).unlink(missing_ok=True)
         if news or gone:
             self._save()
         return len(news) + len(gone)

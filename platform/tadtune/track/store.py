@@ -15,6 +15,8 @@ from tadtune.spec.errors import StudyError
 
 #: Written at a time when a large file is sent or fetched, bytes.
 _CHUNK = 8 << 20
+#: Seconds; S3's client gives up after about six.
+_GCS_RETRY_S = 6
 #: Types of pyarrow's file systems where an object appears whole when its writer closes it.
 _OBJECT_STORES = ("s3", "gcs", "abfs")
 
@@ -26,7 +28,10 @@ _MEANINGS = (
         "it refuses these credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE, the machine's role); "
         "they must read, write, list and delete there",
     ),
-    (("No credentials", "no credentials", "Could not create a OAuth2"), "no credentials were found"),
+    (
+        ("Could not create a OAuth2",),
+        "no credentials were found; make some with `gcloud auth application-default login`, or give the machine a role",
+    ),
     (
         ("PermanentRedirect", "PERMANENT_REDIRECT", "AuthorizationHeaderMalformed", "IllegalLocationConstraint"),
         "the bucket is in another region; name it: ?region=...",
@@ -73,6 +78,15 @@ def explain(address: str, error: Exception) -> StudyError:
     return StudyError([f"storage: {address}: {meaning} ({said[:300]})."])
 
 
+def _impatient(address: str) -> str:
+    """The address with a limit on how long Google's client tries again by itself, else a quarter of an hour."""
+    parts = urlsplit(address)
+    if parts.scheme not in ("gs", "gcs") or "retry_limit_seconds" in parts.query:
+        return address
+    limit = f"retry_limit_seconds={_GCS_RETRY_S}"
+    return urlunsplit(parts._replace(query=f"{parts.query}&{limit}" if parts.query else limit))
+
+
 def open_store(address: str) -> Store:
     """The store behind an address; nothing is asked of it yet, but for the region of an S3 bucket.
 
@@ -90,7 +104,7 @@ def open_store(address: str) -> Store:
     if parts.scheme == "file":
         raise StudyError([f"storage: {address}: is a folder; give its path, {parts.path}."])
     try:
-        filesystem, root = FileSystem.from_uri(address)
+        filesystem, root = FileSystem.from_uri(_impatient(address))
     except (OSError, ValueError) as error:
         raise explain(address, error) from error
     return Store(filesystem, root.rstrip("/"), address)

@@ -105,8 +105,11 @@ class RecordMirror:
         self.has_checkpoint = MANIFEST in there
         fetched = self._mirror.reconcile(there, ours=ours)
         result = self._record.result()
-        unfinished = result is None or result.status == "failed"
-        if unfinished and self.has_checkpoint and (fetched or not self._record.checkpoint.is_file()):
+        if result is not None and result.status != "failed":
+            return  # nobody will train it further
+        if fetched and not self.has_checkpoint:
+            self._record.checkpoint.unlink(missing_ok=True)  # it is further than the reports that came
+        elif fetched or not self._record.checkpoint.is_file():
             self.load_checkpoint()
 
     def load_checkpoint(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import tempfile
 import threading
 import time
 import uuid
@@ -23,7 +24,7 @@ from tadtune.track.lease import Holder, Lease, read_holder
 from tadtune.track.mirror import Mirror, Stamp, read_whole
 from tadtune.track.record import TrialRecord
 from tadtune.track.store import Store, Version, below, explain
-from tadtune.track.stored_record import WAITS_S, RecordMirror, insist
+from tadtune.track.stored_record import WAITS_S, RecordMirror, StoredRecord, insist
 from tadtune.track.study_folder import StudyFolder
 
 #: Least time between two rounds of the thread, seconds.
@@ -184,12 +185,14 @@ class StoredStudyFolder(StudyFolder):
     def elsewhere(self, trial_id: str) -> Iterator[TrialRecord]:
         """Records of the same trial in other studies of the storage, fetched before they are looked at."""
         for slug in self._elsewhere.get(trial_id, []):
-            record = TrialRecord(self.storage / slug / _TRIALS / trial_id)
-            if record.result() is None:
-                mirror = RecordMirror(record, self._storage.below(f"{slug}/{_TRIALS}/{trial_id}"))
-                insist(mirror.pull, self._lost.is_set)
-                insist(mirror.load_checkpoint, self._lost.is_set)
-            yield record
+            copy = TrialRecord(self.storage / slug / _TRIALS / trial_id)
+            if copy.result() is not None:
+                yield copy
+                continue
+            with tempfile.TemporaryDirectory(dir=self.path, prefix=".elsewhere.") as scratch:
+                record = StoredRecord(Path(scratch), self._storage.below(f"{slug}/{_TRIALS}/{trial_id}"))
+                insist(record.fetch, self._lost.is_set)
+                yield record
 
     def adopt(self, trial_id: str) -> bool:
         """Copy a complete record of the same trial from another study of this storage."""

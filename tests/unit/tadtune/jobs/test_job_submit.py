@@ -137,6 +137,16 @@ def test_another_storage_is_another_run(cluster: FakeCluster, person: Person) ->
     assert other.endswith("-1")
 
 
+def test_records_may_go_to_an_object_store(cluster: FakeCluster, person: Person) -> None:
+    address = "s3://bucket/runs?endpoint_override=store:9000&scheme=http"
+    job_id = person.submit(Launch(address, "/shared/data", installed=True))
+    assert f"--storage '{address}' --data" in cluster.entrypoint
+    folder = "s3://bucket/runs/toy__sweep?endpoint_override=store:9000&scheme=http"
+    assert cluster.known[job_id].metadata["tadtune.folder"] == folder
+    with pytest.raises(StudyError, match="--data: 's3://bucket/data' would lie"):
+        person.submit(Launch(address, "s3://bucket/data", installed=True))
+
+
 def test_a_changed_study_does_not_pass_for_the_one_that_runs(
     cluster: FakeCluster, person: Person, toy_sweep: dict[str, Any]
 ) -> None:

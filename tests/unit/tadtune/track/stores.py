@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,18 @@ class Switch:
         away: every request fails.
         left: requests that still succeed before it goes away, None = no limit.
         asked: names of the methods called.
+        before: called with the number of each request and the method's name.
     """
 
     def __init__(self) -> None:
         self.away = False
         self.left: int | None = None
         self.asked: list[str] = []
+        self.before: Callable[[int, str], object] = lambda number, name: None
 
     def ask(self, name: str) -> None:
         self.asked.append(name)
+        self.before(len(self.asked), name)
         if self.left is not None:
             self.left -= 1
             self.away = self.away or self.left < 0

@@ -108,6 +108,29 @@ def test_an_empty_copy_gets_everything(here: Path, there: Path, tmp_path: Path) 
     assert mirror.push() == 0
 
 
+def test_a_store_that_was_emptied_is_filled_again(here: Path, there: Path) -> None:
+    mirror = Mirror(here, make_store(there))
+    _write(here, result_json="{}", trial_json="{}")
+    mirror.push()
+    before = contents(there)
+    shutil.rmtree(there)
+    mirror = Mirror(here, make_store(there))
+    mirror.reconcile(make_store(there).versions(), ours=False)
+    mirror.push()
+    assert contents(there) == before
+
+
+def test_a_result_that_another_driver_took_back_goes_here_as_well(here: Path, there: Path) -> None:
+    mirror = Mirror(here, make_store(there))
+    _write(here, result_json="{}", trial_json="{}")
+    mirror.push()
+    (there / "result.json").unlink()
+    mirror.reconcile(make_store(there).versions(), ours=False)
+    mirror.push()
+    assert not (here / "result.json").exists()
+    assert list(contents(there)) == ["trial.json"]
+
+
 def test_what_changed_here_is_not_written_over_while_a_study_runs(here: Path, there: Path) -> None:
     mirror = Mirror(here, make_store(there))
     _write(here, a_json="1", b_json="1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from tadtune.spec.parse import parse_study
 from tadtune.track import lease, stored_record, stored_study
 from tadtune.track.record import Report, Result, TrialRecord
 from tadtune.track.stored_checkpoint import StoredCheckpoint
-from tadtune.track.stored_record import StoredRecord
+from tadtune.track.stored_record import RecordMirror, StoredRecord
 from tadtune.track.stored_study import StoredStudyFolder
 
 
@@ -62,7 +63,9 @@ def _train(record: TrialRecord, trial: Trial, epochs: int, *, end: bool = False)
     record.start(trial, {"data": "d"})
     for epoch in range(1, epochs + 1):
         record.append(Report(epoch, float(epoch), {"select/avg_map": 0.1 * epoch}, 1.0))
-        record.checkpoint.write_bytes(b"weights %d" % epoch)
+        scratch = record.folder / ".checkpoint.partial"
+        scratch.write_bytes(b"weights %d" % epoch)
+        scratch.replace(record.checkpoint)
     if end:
         record.artifacts.mkdir(exist_ok=True)
         (record.artifacts / "detections.json").write_text("{}")
@@ -100,7 +103,7 @@ def test_a_copy_that_is_lost_comes_back(place: Place, trials: list[Trial]) -> No
 def test_whenever_the_store_goes_what_it_holds_is_an_interrupted_study(place: Place, trials: list[Trial]) -> None:
     """The reference is a plain reading of the objects, in the order in which a resume looks at them."""
     done = {trial.id for trial in trials[:2]}
-    for requests in range(8, 80, 3):
+    for requests in range(8, 80, 5):
         shutil.rmtree(place.root, ignore_errors=True)
         place.switch.away, place.switch.left = False, None
         folder = place.folder()
@@ -133,6 +136,23 @@ def test_whenever_the_store_goes_what_it_holds_is_an_interrupted_study(place: Pl
             place.switch.away, place.switch.left = False, None
             assert folder.flush(5.0) == ""
             assert {i for i in done if f"trials/{i}/result.json" in place.objects()} == done
+
+
+def test_a_checkpoint_is_never_ahead_of_its_reports(tmp_path: Path, trials: list[Trial]) -> None:
+    """While a record is carried over its trial goes on, and then the line is cut."""
+    for later in range(1, 26, 2):
+        for cut in range(later, 40, 3):
+            root, switch = tmp_path / f"{later}-{cut}", Switch()
+            record = TrialRecord(root / "here")
+            _train(record, trials[0], 1)
+            switch.before = lambda n, name, r=record, k=later: _train(r, trials[0], 2) if n == k else None  # type: ignore[misc]
+            switch.left = cut
+            with contextlib.suppress(OSError):
+                RecordMirror(record, make_store(root / "there", switch)).push()
+            held = contents(root / "there")
+            if StoredCheckpoint(make_store(root / "there")).load(root / "back.pt"):
+                epoch = int((root / "back.pt").read_bytes().split()[1])
+                assert held["metrics.jsonl"].count(b"\n") >= epoch
 
 
 def test_a_store_that_is_away_stops_nothing_and_gets_everything_when_it_is_back(
@@ -171,6 +191,24 @@ def test_what_was_not_sent_is_sent_by_the_next_launch(place: Place, trials: list
     assert place.objects()[f"trials/{trials[0].id}/metrics.jsonl"].count(b"\n") == 4
 
 
+def test_reports_and_checkpoint_of_a_trial_are_from_one_side(place: Place, trials: list[Trial]) -> None:
+    folder, trial = place.folder(), trials[0]
+    with folder.lock():
+        _train(folder.record(trial.id), trial, 1)
+        assert folder.flush(5.0) == ""
+        place.switch.away = True
+        _train(folder.record(trial.id), trial, 5)  # is never sent
+    place.switch.away = False
+    other = place.folder("another machine")
+    with other.lock():
+        _train(other.record(trial.id), trial, 3)
+        assert other.flush(5.0) == ""
+    back = place.folder()
+    with back.lock():
+        assert [r.epoch for r in back.record(trial.id).reports()] == [1, 2, 3]
+        assert back.record(trial.id).checkpoint.read_bytes() == b"weights 3"
+
+
 def test_a_failure_that_is_repeated_is_taken_back_in_the_store(place: Place, trials: list[Trial]) -> None:
     folder = place.folder()
     with folder.lock():
@@ -204,7 +242,8 @@ def test_the_budget_drops_checkpoints_in_the_store_as_well(place: Place, trials:
     assert not [name for name in place.objects() if "/checkpoint/" in name]
 
 
-def test_a_second_driver_is_refused_on_this_machine_and_on_another(place: Place) -> None:
+def test_a_second_driver_is_refused_on_this_machine_and_on_another(place: Place, monkeypatch: Any) -> None:
+    monkeypatch.setattr(lease, "TTL_S", 4.0)
     with place.folder().lock():
         with pytest.raises(StudyError, match="running already"), place.folder().lock():
             pass
