@@ -8,7 +8,9 @@ cannot be avoided: reading every ``result.json`` once.
 ``cluster`` starts that many raylets on this machine and runs one ablation of tiny trials over them, ``--concurrent`` at
 a time, the rest queued. Clock and CPU seconds of the driver are read whenever so many trials (``--trials``) have ended:
 what a trial costs from one such mark to the next must not grow. The first mark holds the start of the driver and of
-the trials' processes. The baseline is bare Ray Tune with reused actors and the same concurrency, on the same raylets.
+the trials' processes. A trial sleeps for some seconds, so that all of them run at once: a controller that keeps up
+ends one every ``seconds / concurrent``. The baseline is bare Ray Tune with reused actors and the same concurrency, on
+the same raylets.
 
     python benchmarks/many_trials.py plan --trials 10000
     python benchmarks/many_trials.py cluster --nodes 50 --cpus 2 --trials 100 400 700 1000
@@ -24,12 +26,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 import yaml
-from simulated_cluster import simulated_cluster
+from simulated_cluster import busy_processes, simulated_cluster
 
 PLUGINS = Path(__file__).resolve().parent.parent / "tests" / "plugins"
 sys.path.insert(0, str(PLUGINS))
@@ -37,18 +40,20 @@ SEEDS = 10
 PARTS = {"trainable": "toy", "detector": "toy", "dataset": "toy", "protocol": "toy"}
 
 BARE = """
-import os, sys
+import os, sys, time
 os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
 import ray
 from ray import tune
 
 address, trials, concurrent, storage, cpus = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5]
+seconds = float(sys.argv[6])
 os.makedirs(os.path.join(storage, "ended"))
 
 class Tiny(tune.Trainable):
     def setup(self, config):
         self.epoch = 0
     def step(self):
+        time.sleep(self.config["seconds"] / 3)
         self.epoch += 1
         if self.epoch == 3:
             open(os.path.join(self.config["ended"], self.trial_id), "w").close()
@@ -62,7 +67,7 @@ class Tiny(tune.Trainable):
 ray.init(address=address, log_to_driver=False, logging_level="ERROR")
 tune.Tuner(
     tune.with_resources(Tiny, {"cpu": float(cpus)}),
-    param_space={"x": tune.uniform(0, 1), "ended": os.path.join(storage, "ended")},
+    param_space={"x": tune.uniform(0, 1), "ended": os.path.join(storage, "ended"), "seconds": seconds},
     tune_config=tune.TuneConfig(num_samples=trials, reuse_actors=True, max_concurrent_trials=concurrent),
     run_config=tune.RunConfig(storage_path=storage, verbose=0),
 ).fit()
@@ -139,21 +144,40 @@ def decide(path: Path, root: Path) -> int:
         return source.total() - len(finished)
 
 
-def measure_cluster(nodes: int, cpus: float, share: float, marks: list[int], concurrent: int, root: Path) -> None:
+@dataclass(frozen=True)
+class Load:
+    """What is asked of a cluster.
+
+    Attributes:
+        trials: of the study.
+        concurrent: trials at once.
+        cpus: of a trial.
+        seconds: that a trial sleeps.
+    """
+
+    trials: int
+    concurrent: int
+    cpus: float
+    seconds: float
+
+
+def measure_cluster(nodes: int, cpus: float, load: Load, marks: list[int], root: Path) -> None:
     """Time an ablation of tiny trials on a simulated cluster, and bare Ray Tune on the same one."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # for the nodes as well: trials' processes inherit from them
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(PLUGINS), *filter(None, [os.environ.get("PYTHONPATH")])])
     with simulated_cluster(nodes, cpus) as address:
         left = psutil.virtual_memory().available >> 20
-        print(f"{nodes} raylets of {cpus:g} CPUs run ({left} MiB left); {concurrent} trials of {share:g} CPU at once")
-        print(
-            f"{'':28} {'trials ended':>14} {'wall s':>8} {'driver CPU s':>13} {'wall / trial':>13} {'CPU / trial':>12}"
-        )
+        print(f"{nodes} raylets of {cpus:g} CPUs run ({left} MiB left); {load}")
+        print(f"at best a trial ends every {load.seconds / load.concurrent:.3f} s")
+        names = f"{'trials ended':>14} {'processes':>10} {'wall s':>8} {'driver CPU s':>13}"
+        print(f"{'':28} {names} {'wall / trial':>13} {'CPU / trial':>12}")
         for name, make in (("bare Ray Tune, reused actors", bare_command), ("tadtune", own_command)):
-            command, ended = make(marks[-1], concurrent, share, address, root)
+            command, ended = make(load, address, root)
             before = (0, 0.0, 0.0)
             for number, wall, driver in run_watched(command, ended, marks):
                 n = number - before[0]
                 print(
-                    f"{name:28} {f'{before[0]} to {number}':>14} {wall:8.1f} {driver:13.1f} "
+                    f"{name:28} {f'{before[0]} to {number}':>14} {busy_processes():10} {wall:8.1f} {driver:13.1f} "
                     f"{(wall - before[1]) / n:13.3f} {(driver - before[2]) / n:12.4f}",
                     flush=True,
                 )
@@ -164,30 +188,29 @@ def measure_cluster(nodes: int, cpus: float, share: float, marks: list[int], con
 Watched = tuple[list[str], Callable[[], int]]
 
 
-def bare_command(trials: int, concurrent: int, share: float, address: str, root: Path) -> Watched:
+def bare_command(load: Load, address: str, root: Path) -> Watched:
     """Bare Ray Tune, whose trials leave an empty file at their end."""
     script, storage = root / "bare.py", root / "tune"
     script.write_text(BARE)
-    words = [sys.executable, str(script), address, str(trials), str(concurrent), str(storage), str(share)]
-    return words, lambda: sum(1 for _ in storage.glob("ended/*"))
+    settings = (load.trials, load.concurrent, storage, load.cpus, load.seconds)
+    return [sys.executable, str(script), address, *map(str, settings)], lambda: len(list(storage.glob("ended/*")))
 
 
-def own_command(trials: int, concurrent: int, share: float, address: str, root: Path) -> Watched:
+def own_command(load: Load, address: str, root: Path) -> Watched:
     """``tadtune run``."""
     path, storage = root / "study.yaml", root / "runs"
-    path.write_text(yaml.safe_dump(ablation(trials, cpus=share, max_concurrent=concurrent)))
+    study = ablation(load.trials, cpus=load.cpus, max_concurrent=load.concurrent)
+    path.write_text(yaml.safe_dump({**study, "set": {"detector.epochs": 3, "detector.sleep_s": load.seconds / 3}}))
     words = [sys.executable, "-m", "tadtune", "run", str(path), "--address", address]
     words += ["--storage", str(storage), "--data", str(root / "data")]
-    return words, lambda: sum(1 for _ in storage.glob("*/trials/*/result.json"))
+    return words, lambda: len(list(storage.glob("*/trials/*/artifacts/detections_test.json")))  # a failed one has none
 
 
 def run_watched(command: list[str], ended: Callable[[], int], marks: list[int]) -> Iterator[tuple[int, float, float]]:
     """At every mark: trials ended, wall seconds, CPU seconds of the driver (trials' processes are the raylets')."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    environment["PYTHONPATH"] = os.pathsep.join([str(PLUGINS), *filter(None, [environment.get("PYTHONPATH")])])
     with tempfile.TemporaryFile("w+") as errors:
         began = time.monotonic()
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=errors)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
         driver = psutil.Process(process.pid)
         number, over = 0, False
         for mark in marks:
@@ -214,8 +237,9 @@ def main() -> None:
     parser.add_argument("--trials", type=int, nargs="+", default=None)
     parser.add_argument("--nodes", type=int, default=50)
     parser.add_argument("--cpus", type=float, default=2.0, help="of each node")
-    parser.add_argument("--share", type=float, default=1.0, help="CPUs of a trial")
+    parser.add_argument("--share", type=float, default=0.5, help="CPUs of a trial")
     parser.add_argument("--concurrent", type=int, default=100)
+    parser.add_argument("--seconds", type=float, default=15.0, help="that a trial takes")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         if arguments.what == "plan":
@@ -223,9 +247,8 @@ def main() -> None:
                 measure_plan(trials, Path(scratch))
         else:
             marks = sorted(arguments.trials or [100, 400, 700, 1000])
-            measure_cluster(
-                arguments.nodes, arguments.cpus, arguments.share, marks, arguments.concurrent, Path(scratch)
-            )
+            load = Load(marks[-1], arguments.concurrent, arguments.share, arguments.seconds)
+            measure_cluster(arguments.nodes, arguments.cpus, load, marks, Path(scratch))
 
 
 if __name__ == "__main__":

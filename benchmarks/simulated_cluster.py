@@ -1,8 +1,8 @@
 """Many raylets on one machine, for benchmarks of what drives them.
 
-A node of Ray is a raylet and two agents, Python processes of 80 and 50 MiB: with them fifty nodes would take 7 GiB
-before the first trial. Here all nodes but the head have stand-ins that say they serve nothing, as a minimal
-installation of Ray does, and sleep. Scheduling, leases, placement and actors are the raylets' and untouched.
+A node of Ray is a raylet and two agents, Python processes: one for the dashboard, of 80 MiB, and one that prepares
+environments, of 50 MiB. Here all nodes but the head have a stand-in for the first that says it serves nothing, as in a
+minimal installation of Ray, and sleeps. Scheduling, leases, placement and actors are the raylets' and untouched.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
+import psutil
+
 #: What a raylet waits for is a file a port; -1 = there is none.
 STAND_IN = """
 import os, sys, time
 options = dict(word.removeprefix("--").split("=", 1) for word in sys.argv[1:] if "=" in word)
-for port in ("dashboard_agent_listen_port", "metrics_agent_port", "metrics_export_port", "runtime_env_agent_port"):
+for port in ("dashboard_agent_listen_port", "metrics_agent_port", "metrics_export_port"):
     with open(f"{options['session-dir']}/{port}_{options['node-id']}", "w") as stream:
         stream.write("-1")
 parent = os.getppid()
@@ -42,12 +44,18 @@ def simulated_cluster(nodes: int, cpus: float) -> Iterator[str]:
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            for name in ("dashboard/agent.py", "_private/runtime_env/agent/main.py"):
-                (Path(folder) / name).parent.mkdir(parents=True)
-                (Path(folder) / name).write_text(STAND_IN)
+            (Path(folder) / "dashboard").mkdir()
+            (Path(folder) / "dashboard" / "agent.py").write_text(STAND_IN)
+            (Path(folder) / "_private").symlink_to(Path(ray._private.__file__).parent)
             with mock.patch.object(ray._private.services, "RAY_PATH", folder):  # where it looks for the agents
                 for _ in range(nodes - 1):
                     cluster.add_node(**settings)
             yield cluster.address
     finally:
         cluster.shutdown()
+
+
+def busy_processes() -> int:
+    """Processes of actors that are there, of any cluster of this machine."""
+    titles = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+    return sum(title.startswith("ray::") and "IDLE" not in title and "Agent" not in title for title in titles)
