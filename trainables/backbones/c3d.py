@@ -45,7 +45,7 @@ class ConvRelu(nn.Conv3d):
 
 
 class MaxPool(nn.MaxPool3d):
-    """Max-pooling in the precision of its input, which a maximum keeps; only on a CPU autocast would copy it to float32."""
+    """Max-pooling in the precision of its input, which a maximum keeps; a CPU's autocast would copy it to float32."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T, H, W) -> (B, C, T', H', W')."""
