@@ -44,6 +44,16 @@ class ConvRelu(nn.Conv3d):
         return torch.relu(super().forward(x))
 
 
+class MaxPool(nn.MaxPool3d):
+    """Max-pooling in the precision of its input, which a maximum keeps; a CPU's autocast would copy it to float32."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T, H, W) -> (B, C, T', H', W')."""
+        with torch.autocast("cpu", enabled=False):
+            pooled: Tensor = super().forward(x)
+        return pooled
+
+
 class ClipLinear(nn.Linear):
     """Linear layer on a whole flattened clip (channel, time, height, width), and ReLU."""
 
@@ -83,11 +93,11 @@ class C3D(Backbone):
             self.add_module(name, ConvRelu(channels, endpoint.channels) if is_conv else _pool(name))
             channels = endpoint.channels
         if fc:
-            self.pool5 = nn.MaxPool3d(2, padding=(0, 1, 1))
+            self.pool5 = MaxPool(2, padding=(0, 1, 1))
             self.fc6 = ClipLinear(_POOL5_NUMBERS, _HEAD["fc6"].channels)
             self.fc7 = ClipLinear(_HEAD["fc6"].channels, _HEAD["fc7"].channels)
 
 
-def _pool(name: str) -> nn.MaxPool3d:
+def _pool(name: str) -> MaxPool:
     size: Any = (1, 2, 2) if name == "pool1" else 2
-    return nn.MaxPool3d(size)
+    return MaxPool(size)

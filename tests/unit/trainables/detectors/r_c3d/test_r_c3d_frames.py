@@ -114,6 +114,17 @@ def test_reduced_precision_stays_near_and_hands_on_float32(shared_map: C3DMap) -
     assert float((exact - rough).norm() / exact.norm()) < 0.02
 
 
+def test_reduced_precision_holds_from_the_first_stage_to_the_last(shared_map: C3DMap) -> None:
+    """No copy in float32 in between, which would take the memory that it saves."""
+    reduced = C3DMap(recompute=False, precision="bfloat16")
+    reduced.load_state_dict(shared_map.state_dict())
+    seen: list[torch.dtype] = []
+    for layer in reduced.c3d.children():
+        layer.register_forward_hook(lambda _, __, output: seen.append(output.dtype))
+    reduced(batch())
+    assert seen == [torch.bfloat16] * 12
+
+
 def test_a_detector_in_reduced_precision_learns() -> None:
     torch.manual_seed(0)
     config = dataclasses.replace(CONFIG, backbone=Backbone(precision="bfloat16", recompute=True))
