@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from moto.server import ThreadedMotoServer
 from toy_runs import free_port
@@ -37,11 +38,23 @@ class ObjectStore:
         return f"s3://{place}?endpoint_override=127.0.0.1:{self._port}&scheme=http&region=us-east-1"
 
     def make_bucket(self, name: str) -> None:
+        self._client().create_bucket(Bucket=name)
+
+    def remove_bucket(self, name: str) -> None:
+        """With everything in it, although somebody goes on writing."""
+        client = self._client()
+        for _ in range(100):
+            for item in client.list_objects_v2(Bucket=name).get("Contents", []):
+                client.delete_object(Bucket=name, Key=item["Key"])
+            with suppress(client.exceptions.ClientError):
+                client.delete_bucket(Bucket=name)
+                return
+        raise TimeoutError(f"{name}: was written to all the time")
+
+    def _client(self) -> Any:
         import boto3
 
-        boto3.client("s3", endpoint_url=f"http://127.0.0.1:{self._port}", region_name="us-east-1").create_bucket(
-            Bucket=name
-        )
+        return boto3.client("s3", endpoint_url=f"http://127.0.0.1:{self._port}", region_name="us-east-1")
 
 
 @contextmanager

@@ -80,6 +80,22 @@ def lab(
     return Lab(server, tmp_path, tracking_uri)
 
 
+@pytest.fixture(scope="module")
+def undisturbed(ray_cluster: Any, tracking_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Results of a study that is run in a folder and left alone, by trial; once for all tests."""
+    root = tmp_path_factory.mktemp("undisturbed")
+    known: dict[str, dict[str, tuple[Any, ...]]] = {}
+
+    def results(raw: dict[str, Any]) -> dict[str, tuple[Any, ...]]:
+        key = repr(raw)
+        if key not in known:
+            settings = Settings(root / str(len(known)), root / "data", tracking_uri)
+            known[key] = _results(run_study(parse_study(raw), settings, Console(quiet=True), conclude))
+        return known[key]
+
+    return results
+
+
 def _same(result: Result | None) -> tuple[Any, ...]:
     assert result is not None
     return (result.status, dict(result.metrics), result.objective, result.epochs)
@@ -89,7 +105,7 @@ def _results(outcome: Outcome) -> dict[str, tuple[Any, ...]]:
     return {i: _same(record.result()) for i, record in outcome.folder.records().items()}
 
 
-def test_a_driver_is_killed_and_its_machine_lost(lab: Lab, toy_ablation: dict[str, Any]) -> None:
+def test_a_driver_is_killed_and_its_machine_lost(lab: Lab, toy_ablation: dict[str, Any], undisturbed: Any) -> None:
     raw = {**toy_ablation, "set": {"detector.sleep_s": 0.1}, "resources": {"max_concurrent": 1}}
     file, log = lab.root / "study.yaml", lab.root / "toy.log"
     file.write_text(yaml.safe_dump(raw))
@@ -102,13 +118,19 @@ def test_a_driver_is_killed_and_its_machine_lost(lab: Lab, toy_ablation: dict[st
     def scored() -> int:
         return sum('"test"' in line for line in log.read_text().splitlines()) if log.exists() else 0
 
-    driver = subprocess.Popen(
-        [sys.executable, "-c", SHORT, *words], env=environment, stdout=subprocess.DEVNULL, start_new_session=True
-    )
+    with (lab.root / "driver.out").open("w") as output:
+        driver = subprocess.Popen(
+            [sys.executable, "-c", SHORT, *words],
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     try:
         wait_until(lambda: scored() >= 2 or driver.poll() is not None, 90)
         hold.touch()
         wait_until(lambda: len(lab.ended(raw)) == scored() or driver.poll() is not None, 30)
+        assert driver.poll() is None, (lab.root / "driver.out").read_text()
     finally:
         os.killpg(driver.pid, signal.SIGKILL)
         driver.wait()
@@ -118,7 +140,7 @@ def test_a_driver_is_killed_and_its_machine_lost(lab: Lab, toy_ablation: dict[st
     outcome = lab.run(raw)
     assert (outcome.counts["complete"], outcome.ran, outcome.unstored) == (6, 6 - len(before), "")
     assert len(lab.ended(raw)) == 6
-    assert _results(outcome) == _results(lab.run(raw, str(lab.root / "undisturbed")))
+    assert _results(outcome) == undisturbed(raw)
     lab.lose_the_copy()
     shown = CliRunner(env={"COLUMNS": "300"}).invoke(app, ["report", str(file), "--storage", lab.address])
     assert shown.exit_code == 0, shown.output
@@ -152,35 +174,41 @@ def test_a_store_that_is_away_for_a_while_costs_nothing(lab: Lab, toy_sweep: dic
     assert kept == {best, last}
 
 
-def test_a_store_that_stays_away_is_said_and_the_same_command_sends_the_rest(
-    lab: Lab, toy_ablation: dict[str, Any]
-) -> None:
+def test_a_bucket_that_goes_is_said_and_the_same_command_fills_another(lab: Lab, toy_ablation: dict[str, Any]) -> None:
     raw = {**toy_ablation, "seeds": [0], "resources": {"max_concurrent": 1}, "set": {"detector.sleep_s": 0.1}}
-    copies = lambda: list((lab.root / "cache").glob("*/toy__ablation/trials/*/trial.json"))  # noqa: E731
-    outage = threading.Thread(target=lambda: (wait_until(lambda: len(copies()) >= 1), lab.server.stop()))
-    outage.start()
-    try:
-        outcome = lab.run(raw, store_patience_s=0.1)
-    finally:
-        outage.join()
-        lab.server.start()
+    lab.server.make_bucket("goes")
+    lab.address = lab.server.address("goes/runs")
+
+    def go() -> None:
+        wait_until(lambda: bool(list((lab.root / "cache").glob("*/toy__ablation/trials/*/trial.json"))))
+        lab.server.remove_bucket("goes")
+
+    loss = threading.Thread(target=go)
+    loss.start()
+    outcome = lab.run(raw, store_patience_s=0.1)
+    loss.join()
     assert outcome.counts["complete"] == 2
-    assert "did not take everything" in outcome.unstored
+    assert "did not take everything (OSError: " in outcome.unstored
+    assert "NO_SUCH_BUCKET" in outcome.unstored
     assert "the same command on this machine sends the rest" in outcome.unstored
-    assert len(lab.ended(raw)) < 2
+    lab.server.make_bucket("goes")
     again = lab.run(raw)
     assert (again.ran, again.unstored) == (0, "")
     assert len(lab.ended(raw)) == 2
 
 
-def test_trials_that_do_not_see_the_drivers_folder_write_to_the_store(lab: Lab, toy_ablation: dict[str, Any]) -> None:
+def test_trials_that_do_not_see_the_drivers_folder_write_to_the_store(
+    lab: Lab, toy_ablation: dict[str, Any], undisturbed: Any
+) -> None:
     rows = {**toy_ablation["rows"], "dies": {"set": {"detector.fail": "die"}}}
-    raw = {**toy_ablation, "rows": rows, "seeds": [0]}
+    raw = {**toy_ablation, "rows": rows, "seeds": [0], "set": {"detector.sleep_s": 0.1}}
     outcome = lab.run(raw, address="auto")
     assert (outcome.counts["complete"], outcome.counts["failed"], outcome.unstored) == (2, 1, "")
-    here = _results(lab.run({**raw, "rows": toy_ablation["rows"]}, str(lab.root / "undisturbed")))
     records = outcome.folder.records()
-    assert {i: _same(r.result()) for i, r in records.items() if not r.attempts()} == here
+    whole = undisturbed({**toy_ablation, "set": raw["set"], "resources": {"max_concurrent": 1}})
+    ended = {i: _same(r.result()) for i, r in records.items() if not r.attempts()}
+    assert len(ended) == 2
+    assert ended == {i: whole[i] for i in ended}
     dead = next(r for r in records.values() if r.attempts())
     assert [a.kind for a in dead.attempts()] == ["process"] * 4
     assert [r.epoch for r in dead.reports()] == [1]  # each attempt went on from the checkpoint in the store

@@ -55,7 +55,7 @@ class Settings:
         address: of a Ray cluster, None = local.
         only_failed: run nothing but the trials that failed before.
         flush_s: seconds to wait for the tracking server at the end.
-        store_patience_s: seconds to wait at the end for an object store that takes nothing.
+        store_patience_s: seconds to wait for an object store that takes nothing, before trials start and at the end.
     """
 
     storage: Path | str
@@ -183,7 +183,7 @@ class Launch:
         from tadtune.search.tune_adapters import EventStopper, ReportListener, SourceScheduler, SourceSearcher
 
         source, finished = self.begin()
-        unstored = self.folder.flush(patience_s=0.0)
+        unstored = self.folder.flush(self._settings.store_patience_s)
         if unstored:  # a failure that is still there would be taken for a result
             raise StudyError([unstored])
         progress = Progress(

@@ -106,6 +106,11 @@ class Mirror:
     def _took_back(self, here: Mapping[str, Stamp]) -> bool:
         return LAST in self._seen and LAST not in here
 
+    def has_news(self) -> bool:
+        """Whether something changed here since it was last carried."""
+        here = self.local()
+        return self._took_back(here) or any(self._is_news(*item) for item in here.items())
+
     def _is_news(self, name: str, stamp: Stamp) -> bool:
         return name not in self._seen or self._seen[name].here != stamp
 
@@ -174,7 +179,7 @@ class Mirror:
         changed_there = there != {name: seen.there for name, seen in self._seen.items()}
         kept = {*here, LAST} if self._took_back(here) else {*here}
         self._seen = {name: seen for name, seen in self._seen.items() if name in kept}
-        if changed_there and (kept != {*here} or any(self._is_news(*item) for item in here.items())):
+        if changed_there and self.has_news():
             if ours or (LAST in here and LAST not in there):
                 self._seen = {name: Seen(None, version) for name, version in there.items() if name in kept}
             else:

@@ -84,6 +84,10 @@ class RecordMirror:
         self._sent, self.has_checkpoint = stamp, True
         return 1
 
+    def has_news(self) -> bool:
+        """Whether something here, but for the checkpoint, has not been carried over."""
+        return self._mirror.has_news()
+
     def pull(self) -> None:
         """Carry what changed there, but for the checkpoint.
 
@@ -109,7 +113,7 @@ class RecordMirror:
             return  # nobody will train it further
         if fetched and not self.has_checkpoint:
             self._record.checkpoint.unlink(missing_ok=True)  # it is further than the reports that came
-        elif fetched or not self._record.checkpoint.is_file():
+        elif self.has_checkpoint and (fetched or not self._record.checkpoint.is_file()):
             self.load_checkpoint()
 
     def load_checkpoint(self) -> bool:

@@ -124,7 +124,7 @@ class StoredStudyFolder(StudyFolder):
                 with self._wake:
                     self._ended = True
                     self._wake.notify_all()
-                thread.join(5.0)
+                thread.join(30.0)
                 self._lease.release()
             if self.lost:
                 raise StudyError([f"{self._store.address}: another driver took the study over; this one has stopped."])
@@ -183,12 +183,9 @@ class StoredStudyFolder(StudyFolder):
                     self._elsewhere.setdefault(trial_id, []).append(slug)
 
     def elsewhere(self, trial_id: str) -> Iterator[TrialRecord]:
-        """Records of the same trial in other studies of the storage, fetched before they are looked at."""
+        """Records of the same trial in other studies of the storage: those with a copy here, then others, fetched."""
+        yield from super().elsewhere(trial_id)
         for slug in self._elsewhere.get(trial_id, []):
-            copy = TrialRecord(self.storage / slug / _TRIALS / trial_id)
-            if copy.result() is not None:
-                yield copy
-                continue
             with tempfile.TemporaryDirectory(dir=self.path, prefix=".elsewhere.") as scratch:
                 record = StoredRecord(Path(scratch), self._storage.below(f"{slug}/{_TRIALS}/{trial_id}"))
                 insist(record.fetch, self._lost.is_set)
@@ -237,9 +234,9 @@ class StoredStudyFolder(StudyFolder):
                 if self._error and time.monotonic() - max(began, self._moved_at) >= patience_s:
                     break
                 self._wake.wait(0.1)
-            left = len({*self._changed, *self._dropped} - {""})
             if not self._error:
                 return ""
+        left = sum(self._record_mirror(trial_id).has_news() for trial_id in self.records())
         return (
             f"{self._store.address} did not take everything ({self._error}): what {left} trials wrote last is in "
             f"{self.path} alone; the same command on this machine sends the rest."

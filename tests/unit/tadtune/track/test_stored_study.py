@@ -160,6 +160,7 @@ def test_a_store_that_is_away_stops_nothing_and_gets_everything_when_it_is_back(
 ) -> None:
     folder = place.folder()
     with folder.lock():
+        _train(folder.record(trials[1].id), trials[1], 1)
         folder.flush(5.0)
         place.switch.away = True
         _train(folder.record(trials[0].id), trials[0], 2, end=True)
