@@ -168,7 +168,10 @@ def _classes(timeline: Timeline) -> list[str]:
 def _bars(
     name: str, segments: Sequence[tuple[int, float, float, float | None]], offset: float, height: float, colour: str
 ) -> dict[str, Any]:
-    """Horizontal bars (lane, start, end, score); fainter for lower scores, full without one."""
+    """Horizontal bars (lane, start, end, score); fainter for lower scores, full without one.
+
+    The outline is never faint: it shows where a bar ends, and that what lies on another is two.
+    """
     top = max((score for *_, score in segments if score is not None), default=1.0)
     shares = [1.0 if score is None or top <= 0 else max(0.0, score) / top for *_, score in segments]
     return {
@@ -179,7 +182,10 @@ def _bars(
         "x": [end - start for _, start, end, _ in segments],
         "y": [lane + offset for lane, _, _, _ in segments],
         "width": 0.86 * height,
-        "marker": {"color": colour, "opacity": [0.25 + 0.75 * share for share in shares]},
+        "marker": {
+            "color": [_faded(colour, 0.2 + 0.8 * share) for share in shares],
+            "line": {"color": colour, "width": 1},
+        },
         "text": [
             f"{start:.1f} – {end:.1f} s" + ("" if score is None else f", score {score:.3f}")
             for _, start, end, score in segments
@@ -187,3 +193,9 @@ def _bars(
         "textposition": "none",
         "hoverinfo": "text+name",
     }
+
+
+def _faded(colour: str, opacity: float) -> str:
+    """``#rrggbb`` with an opacity of its own."""
+    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
+    return f"rgba({red}, {green}, {blue}, {opacity:.3f})"

@@ -17,6 +17,7 @@ from rich.console import Console
 from tadtune.report import write_reports
 from tadtune.report.collect import collect
 from tadtune.report.csv import ABLATION_HEADINGS
+from tadtune.report.figures import BLUE, ORANGE
 from tadtune.report.markdown import _table
 from tadtune.report.summaries import summary_runs
 from tadtune.report.terminal import print_report
@@ -169,7 +170,8 @@ def test_timelines_show_true_segments_and_the_highest_scores(ablation, folder):
     assert (true["base"], true["x"]) == ([1.0, 20.0], [4.0, 10.0])
     assert len(predicted) == 2
     assert all(len(bars["x"]) == 5 for bars in predicted)  # twice the true segments, at least five
-    assert all(max(bars["marker"]["opacity"]) == 1.0 for bars in predicted)
+    assert all(bars["marker"]["color"][0].endswith(", 1.000)") for bars in predicted)
+    assert [bars["marker"]["line"]["color"] for bars in predicted] == [BLUE, ORANGE]
     assert "score 0.300" in predicted[0]["text"][0]
 
 
