@@ -131,7 +131,7 @@ def _strictly(items: list[Candidate], rule: dict[str, Any], min_score: float, cu
     return picked
 
 
-def _check(
+def _assert_like_the_loop(
     segments: Tensor, scores: Tensor, group: Tensor, rule: dict[str, Any], min_score: float, max_num: int | None
 ) -> None:
     kept, final = suppress(segments, scores, group, **rule, min_score=min_score, max_num=max_num)
@@ -176,7 +176,7 @@ def test_all_groups_at_once_equal_the_textbook_loop(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(greedy, "_LOOK_EVERY", look_every)
         patch.setattr(groups, "_BLOCK_ROWS_CPU", block_rows)
-        _check(segments, scores, group, rule, min_score, max_num)
+        _assert_like_the_loop(segments, scores, group, rule, min_score, max_num)
 
 
 def _crowd(seed: int, sizes: list[int]) -> tuple[Tensor, Tensor, Tensor]:
@@ -194,7 +194,7 @@ def _crowd(seed: int, sizes: list[int]) -> tuple[Tensor, Tensor, Tensor]:
 @pytest.mark.parametrize("max_num", [None, 30])
 def test_large_and_small_groups_equal_the_textbook_loop(rule: dict[str, Any], max_num: int | None) -> None:
     segments, scores, group = _crowd(3, [150, 1, 90, 40, 7, 2, 60])
-    _check(segments, scores, group, rule, 0.01, max_num)
+    _assert_like_the_loop(segments, scores, group, rule, 0.01, max_num)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda r: "-".join(map(str, r.values())))
