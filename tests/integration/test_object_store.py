@@ -200,19 +200,28 @@ def test_a_bucket_that_goes_is_said_and_the_same_command_fills_another(lab: Lab,
 def test_trials_that_do_not_see_the_drivers_folder_write_to_the_store(
     lab: Lab, toy_ablation: dict[str, Any], undisturbed: Any
 ) -> None:
-    rows = {**toy_ablation["rows"], "dies": {"set": {"detector.fail": "die"}}}
+    rows = {**toy_ablation["rows"], "slow": {"set": {"detector.sleep_s": 1.5}}}
     raw = {**toy_ablation, "rows": rows, "seeds": [0], "set": {"detector.sleep_s": 0.1}}
-    outcome = lab.run(raw, address="auto")
+    outcome = lab.run({**raw, "resources": {"timeout": "4s"}}, address="auto")
     assert (outcome.counts["complete"], outcome.counts["failed"], outcome.unstored) == (2, 1, "")
     records = outcome.folder.records()
     whole = undisturbed({**toy_ablation, "set": raw["set"], "resources": {"max_concurrent": 1}})
     ended = {i: _same(r.result()) for i, r in records.items() if not r.attempts()}
     assert len(ended) == 2
     assert ended == {i: whole[i] for i in ended}
-    dead = next(r for r in records.values() if r.attempts())
-    assert [a.kind for a in dead.attempts()] == ["process"] * 4
-    assert [r.epoch for r in dead.reports()] == [1]  # each attempt went on from the checkpoint in the store
+    (slow,) = (r for r in records.values() if r.attempts())
+    assert [a.kind for a in slow.attempts()] == ["timeout"]
+    assert "what every thread was doing is in " in slow.attempts()[0].error
+    before = slow.reports()
+    assert 1 <= len(before) <= 2
     assert not list((lab.root / "cache").rglob("checkpoint.pt"))
+    lab.lose_the_copy()
+    again = lab.run(raw, address="auto")
+    assert (again.ran, again.counts["complete"]) == (1, 3)
+    after = slow.reports()
+    assert [r.epoch for r in after] == [1, 2, 3]
+    assert after[: len(before)] == before
+    assert after[len(before)].seconds - before[-1].seconds < 2.9  # one epoch: it went on from the store's checkpoint
 
 
 @pytest.mark.parametrize(
