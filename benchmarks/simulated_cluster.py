@@ -29,12 +29,19 @@ while os.getppid() == parent:
     time.sleep(1)
 """
 STORE_BYTES = 80 << 20
+#: Two cores take minutes to start the processes of a hundred trials: what a machine of its own does in seconds must not
+#: be given up, begun anew and given up again. No process is started that may not be needed.
+PATIENCE = {
+    "RAY_worker_register_timeout_seconds": "900",
+    "RAY_health_check_failure_threshold": "200",
+    "RAY_enable_worker_prestart": "0",
+}
 
 
 @contextlib.contextmanager
 def simulated_cluster(nodes: int, cpus: float) -> Iterator[str]:
     """A cluster of so many raylets, the head's among them; its address."""
-    os.environ["RAY_AUTH_MODE"] = "disabled"
+    os.environ.update({"RAY_AUTH_MODE": "disabled", **PATIENCE})
     import ray._private.services
     from ray.cluster_utils import Cluster
 

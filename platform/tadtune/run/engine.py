@@ -325,6 +325,7 @@ def _fit(
 
     from tadtune.run.in_process import InProcessTrial
     from tadtune.run.train_workers import train_driver
+    from tadtune.run.worker_groups import WorkerGroups
 
     resources = study.resources
     if resources.workers > 0:
@@ -345,7 +346,7 @@ def _fit(
         run_config=tune.RunConfig(
             name=time.strftime("%Y%m%d-%H%M%S"),
             storage_path=str(folder.path / "tune"),
-            callbacks=[listener],
+            callbacks=[listener, WorkerGroups()],
             stop=stopper,
             failure_config=tune.FailureConfig(max_failures=0),  # the searcher starts lost trials again
             verbose=0,

@@ -17,7 +17,10 @@ def train_worker(config: dict[str, Any]) -> None:
     """What every worker of the group does."""
     import ray.train
 
+    from tadtune.run.worker_groups import own_group
+
     job = Job(**config["job"])
+    group = own_group()
     context = ray.train.get_context()
     place = Place(
         rank=context.get_world_rank(),
@@ -27,7 +30,7 @@ def train_worker(config: dict[str, Any]) -> None:
     )
     for metrics in run_trial(job, place):
         # `done` would make Tune stop the driver before its worker group is gone, and leave the group's resources taken
-        ray.train.report({name: value for name, value in metrics.items() if name != "done"})
+        ray.train.report({name: value for name, value in metrics.items() if name != "done"} | group)
 
 
 def train_driver(config: dict[str, Any]) -> None:
