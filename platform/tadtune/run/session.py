@@ -32,8 +32,8 @@ def ray_session(address: str | None, *, dashboard: bool) -> Iterator[list[dict[s
 
     Args:
         address: of a cluster; None = what ``RAY_ADDRESS`` says (inside a submitted job), else a local session.
-        dashboard: a local session shows Ray's dashboard, on loopback only. Ray Train needs it: without it the
-            placement group of a trial that was stopped early is not given back.
+        dashboard: a local session shows Ray's dashboard, on loopback only. Ray Train asks it for the groups of workers
+            that are left behind by a trial whose own process died.
 
     Yields:
         What each node has, by Ray's names, and each that an autoscaler may add.
