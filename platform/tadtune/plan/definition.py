@@ -49,7 +49,7 @@ def merge_definitions(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[st
     """The definition to store when ``new`` continues ``old``: rows of both.
 
     Raises:
-        StudyError: ``new`` changes something that finished trials depend on; every change is named.
+        StudyError: ``new`` changes something that recorded trials depend on; every change is named.
     """
     lines = _changes({k: v for k, v in old.items() if k != "rows"}, {k: v for k, v in new.items() if k != "rows"}, "")
     old_rows, new_rows = old.get("rows", {}), new.get("rows", {})
@@ -57,7 +57,7 @@ def merge_definitions(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[st
         if key in new_rows:
             lines += _changes(old_rows[key], new_rows[key], f"rows.{key}.")
     if lines:
-        way_out = "Finished trials of this study have the old value: rename the study, or change it back."
+        way_out = "Trials of this study have the old value: rename the study, or change it back."
         raise StudyError([*lines, way_out])
     merged = dict(new)
     if "rows" in new:
