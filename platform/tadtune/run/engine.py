@@ -124,7 +124,6 @@ def prepare_launch(study: Study, settings: Settings, console: Console) -> Iterat
     """
     storage = storage_folder(str(settings.storage))
     check_are_folders({"storage": storage, "data": settings.data_root})
-    storage = storage.resolve()
     settings = dataclasses.replace(settings, data_root=settings.data_root.resolve())
     uri = settings.tracking_uri or default_uri(storage)
     check_batches(study)

@@ -10,8 +10,8 @@ from tadtune.track.study_folder import StudyFolder
 
 
 def storage_folder(storage: str) -> Path:
-    """The folder on this machine: the storage itself, or its local copy."""
-    return local_folder(storage) if is_address(storage) else Path(storage)
+    """The folder on this machine: the storage itself, or its local copy; absolute, as Ray wants it."""
+    return (local_folder(storage) if is_address(storage) else Path(storage)).resolve()
 
 
 def study_folder(storage: str, slug: str, say: Callable[[str], object] = print) -> StudyFolder:
@@ -26,8 +26,8 @@ def study_folder(storage: str, slug: str, say: Callable[[str], object] = print) 
         StudyError: the address cannot be used.
     """
     if not is_address(storage):
-        return StudyFolder(Path(storage), slug)
+        return StudyFolder(storage_folder(storage), slug)
     from tadtune.track.store import open_store
     from tadtune.track.stored_study import StoredStudyFolder
 
-    return StoredStudyFolder(local_folder(storage), slug, open_store(storage), say)
+    return StoredStudyFolder(storage_folder(storage), slug, open_store(storage), say)
