@@ -49,7 +49,7 @@ def test_each_address_has_a_copy_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_a_folder_stays_a_folder(tmp_path: Path) -> None:
     assert type(study_folder(str(tmp_path), "study")) is StudyFolder
-    assert storage_folder("runs") == Path("runs")
+    assert storage_folder("runs") == Path("runs").absolute()
     stored = study_folder("s3://bucket/p?region=us-east-1", "study")
     assert isinstance(stored, StoredStudyFolder)
     assert stored.path == local_folder("s3://bucket/p?region=us-east-1") / "study"
