@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
+import uuid
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,6 +66,29 @@ def prepare_database(uri: str, *, migrate: bool) -> str:
     _upgrade(uri)
     shown = _url(uri).render_as_string()
     return f"{shown}: schema {wanted} made" if state == "none" else f"{shown}: schema brought from {found} to {wanted}"
+
+
+def make_sqlite(uri: str) -> None:
+    """Make an SQLite file that is not there yet, whole or not at all: MLflow takes seconds for it.
+
+    A driver that is stopped meanwhile would otherwise leave a schema half made, which looks like an older MLflow's.
+
+    Args:
+        uri: of any data base; others, and files that are there, stay as they are.
+    """
+    from mlflow import MlflowClient
+
+    if not uri.startswith("sqlite:") or not _sqlite_file_is_missing(uri):
+        return
+    path = Path(_url(uri).database or "")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        MlflowClient(tracking_uri=f"sqlite:///{scratch}").search_experiments(max_results=1)
+        with contextlib.suppress(FileExistsError):  # another driver was quicker
+            os.link(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def _schema(uri: str) -> tuple[str, str, str]:

@@ -13,6 +13,7 @@ from typing import Any
 from tadtune.plan.trial import digest
 from tadtune.spec.errors import StudyError
 from tadtune.track.mlflow_check import tracking_problem
+from tadtune.track.mlflow_database import make_sqlite
 from tadtune.track.record import Report, Result
 
 # A dead server must not hold a client for minutes: what is not sent stays in the spool.
@@ -76,6 +77,7 @@ class MlflowStore:
 
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         logging.getLogger("alembic").setLevel(logging.WARNING)
+        make_sqlite(uri)
         self._client = MlflowClient(tracking_uri=uri)
         found = self._client.get_experiment_by_name(experiment)
         if found is not None:
