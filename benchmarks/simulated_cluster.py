@@ -30,11 +30,13 @@ while os.getppid() == parent:
 """
 STORE_BYTES = 80 << 20
 #: Two cores take minutes to start the processes of a hundred trials: what a machine of its own does in seconds must not
-#: be given up, begun anew and given up again. No process is started that may not be needed.
+#: be given up, begun anew and given up again. No process is started that may not be needed. Every raylet would take the
+#: whole machine's memory for its own, and all of them would end trials at once to save it.
 PATIENCE = {
     "RAY_worker_register_timeout_seconds": "900",
     "RAY_health_check_failure_threshold": "200",
     "RAY_enable_worker_prestart": "0",
+    "RAY_memory_monitor_refresh_ms": "0",
 }
 
 
