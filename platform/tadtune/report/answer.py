@@ -56,7 +56,8 @@ def _ablation(data: ReportData, ablation: AblationReport) -> str:
     if not printed:
         clear = sum(bool(g.excludes_zero) for g in gaps)
         rows = count(len(gaps), "row")
-        return f"{clear} of {rows} differ in {title} from '{ablation.baseline}' by more than {_chance(gaps)}."
+        verb = "differs" if clear == 1 else "differ"
+        return f"{clear} of {rows} {verb} in {title} from '{ablation.baseline}' by more than {_chance(gaps)}."
     agreeing = [g for g in printed if g.sign_agrees]
     clear = sum(bool(g.excludes_zero) for g in agreeing)
     contrary = sum(bool(g.excludes_zero) for g in printed if not g.sign_agrees)

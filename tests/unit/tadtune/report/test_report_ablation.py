@@ -70,7 +70,7 @@ def test_no_paper_no_sign(folder):
     data = collect(study, folder)
     assert data_notice(data) == ""
     assert [row.sign for row in ablation_table(data, "test", "avg_map")] == ["–", "–", "–"]
-    assert answer(data) == "1 of 2 rows differ in average mAP from 'baseline' by more than chance explains."
+    assert answer(data) == "1 of 2 rows differs in average mAP from 'baseline' by more than chance explains."
 
 
 def test_other_data_are_never_a_reproduction(folder):
