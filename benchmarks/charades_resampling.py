@@ -13,11 +13,11 @@ from collections.abc import Callable
 import numpy as np
 
 from trainables.detections import FloatArray, GroundTruth
-from trainables.evaluation.average_precision import class_ap
-from trainables.evaluation.charades import FrameMapCharades25
-from trainables.evaluation.frame_scores import FrameScores, TimedTruth
-from trainables.evaluation.item_precision import item_ap
-from trainables.evaluation.matches import Matches
+from trainables.evaluation.charades.official import FrameMapCharades25
+from trainables.evaluation.frames.scores import FrameScores, TimedTruth
+from trainables.evaluation.precision.average_precision import class_ap
+from trainables.evaluation.precision.item_precision import item_ap
+from trainables.evaluation.precision.matches import Matches
 
 #: Charades' test videos, its classes, and annotated segments of a video.
 NUM_VIDEOS, NUM_CLASSES, SEGMENTS = 1863, 157, 7

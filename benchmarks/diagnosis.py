@@ -12,13 +12,13 @@ import numpy as np
 from evaluation import cpu_seconds, make_case
 
 from trainables.detections import Detections, FloatArray, GroundTruth, IntArray
+from trainables.evaluation.detection.protocols import ActivityNet
 from trainables.evaluation.diagnosis.assignment import assign
 from trainables.evaluation.diagnosis.characteristics import annotated_characteristics
 from trainables.evaluation.diagnosis.diagnose import diagnose
 from trainables.evaluation.diagnosis.error_types import BACKGROUND_TIOU, error_types
 from trainables.evaluation.diagnosis.false_negatives import false_negatives
 from trainables.evaluation.diagnosis.false_positives import false_positive_profile
-from trainables.evaluation.protocols import ActivityNet
 from trainables.segments import tiou_matrix
 
 

@@ -16,9 +16,9 @@ from typing import TypeVar
 import numpy as np
 
 from trainables.detections import Detections, FloatArray, GroundTruth, IntArray
-from trainables.evaluation.activitynet_json import write_activitynet_json
-from trainables.evaluation.protocols import ActivityNet, Thumos14Official
-from trainables.evaluation.results import read_detections
+from trainables.evaluation.detection.protocols import ActivityNet, Thumos14Official
+from trainables.evaluation.files.activitynet_json import write_activitynet_json
+from trainables.evaluation.files.detections import read_detections
 from trainables.segments import tiou_matrix
 
 T = TypeVar("T")

@@ -27,7 +27,7 @@ from trainables.detectors.kt_mgfn.config import Ktm
 from trainables.detectors.untrimmed_net.config import Config as UntrimmedNet
 from trainables.entrypoints.optimizer import make_optimizer
 from trainables.entrypoints.raw_outputs import collect_raw
-from trainables.evaluation.protocols import ActivityNet
+from trainables.evaluation.detection.protocols import ActivityNet
 from trainables.records import Batch
 
 DETECTORS: dict[str, Callable[[], Any]] = {

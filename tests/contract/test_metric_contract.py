@@ -14,9 +14,9 @@ import pytest
 
 from tadtune.spec.fields import field_infos
 from trainables.detections import Detections, GroundTruth
-from trainables.evaluation.frame_scores import FrameScores, TimedTruth
-from trainables.evaluation.frame_sequences import FrameLabels
-from trainables.evaluation.video_scores import video_scores
+from trainables.evaluation.frames.scores import FrameScores, TimedTruth
+from trainables.evaluation.frames.sequences import FrameLabels
+from trainables.evaluation.videos.scores import video_scores
 
 POINTS = [p for p in entry_points(group="tadtune.metrics") if p.value.startswith("trainables.")]
 

@@ -14,7 +14,7 @@ import pytest
 
 from tadtune.spec.fields import field_infos
 from trainables.detections import Detections, GroundTruth
-from trainables.evaluation.frame_scores import truth_for
+from trainables.evaluation.frames.scores import truth_for
 
 POINTS = [p for p in entry_points(group="tadtune.protocols") if p.value.startswith("trainables.")]
 

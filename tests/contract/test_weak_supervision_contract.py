@@ -22,7 +22,7 @@ from trainables.data.synthetic_config import Config as Synthetic
 from trainables.data.trimmed import trimmed_folder
 from trainables.detections import Detections
 from trainables.entrypoints.detection import DetectionTrial
-from trainables.evaluation.protocols import ActivityNet
+from trainables.evaluation.detection.protocols import ActivityNet
 
 DATA = Synthetic(num_videos=24, num_classes=3, feat_dim=8, trimmed_per_class=4)
 

@@ -13,7 +13,7 @@ from browsing import CONTRAST, needs_browser, open_browser, set_view
 
 from trainables.detections import Detections
 from trainables.entrypoints.eval_inputs import read_truth
-from trainables.evaluation.activitynet_json import write_activitynet_json
+from trainables.evaluation.files.activitynet_json import write_activitynet_json
 
 pytestmark = [pytest.mark.browser, needs_browser]
 

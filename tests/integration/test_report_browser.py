@@ -19,8 +19,8 @@ from simulated import leave_behind
 from tadtune.report import write_reports
 from tadtune.spec.study import Metric
 from tadtune.track.study_folder import StudyFolder
-from trainables.evaluation.charades_detections import Charades25
-from trainables.evaluation.protocols import Thumos14Official
+from trainables.evaluation.charades.detections import Charades25
+from trainables.evaluation.detection.protocols import Thumos14Official
 
 QUALITY = {"baseline": 0.50, "plus_mdcm": 0.53, "plus_ccm": 0.38, "plus_ktm": 0.62, "<script>alert(1)</script>": 0.80}
 

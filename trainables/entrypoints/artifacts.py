@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from trainables.detections import Detections, GroundTruth
-from trainables.evaluation.activitynet_json import write_activitynet_json
-from trainables.evaluation.parquet import write_detections_parquet
+from trainables.evaluation.files.activitynet_json import write_activitynet_json
+from trainables.evaluation.files.parquet import write_detections_parquet
 
 
 def write_split_artifacts(

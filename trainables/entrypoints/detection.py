@@ -32,7 +32,7 @@ from trainables.entrypoints.workers import (
     same_buffers,
     same_weights,
 )
-from trainables.evaluation.frame_scores import truth_for
+from trainables.evaluation.frames.scores import truth_for
 from trainables.records import Batch, Outputs, RawOutput
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from trainables.detections import Detections, GroundTruth
+from trainables.evaluation.detection.protocols import ActivityNet
 from trainables.evaluation.diagnosis.buckets import ACTIVITYNET_BUCKETS, THUMOS14_BUCKETS, Buckets
 from trainables.evaluation.diagnosis.diagnose import diagnose
 from trainables.evaluation.diagnosis.extra_characteristics import read_extra_characteristics
-from trainables.evaluation.protocols import ActivityNet
 
 #: Ranges of the characteristics by name; "quantiles" takes about equally many instances each.
 BUCKETS: Mapping[str, Mapping[str, Buckets]] = {

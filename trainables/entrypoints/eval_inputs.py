@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 from trainables.data.readers.video_ids import read_video_ids
 from trainables.detections import GroundTruth
-from trainables.evaluation.frame_label_files import read_frame_labels
-from trainables.evaluation.frame_score_files import read_frame_scores
-from trainables.evaluation.frame_scores import truth_for
-from trainables.evaluation.proposal_files import read_proposals
-from trainables.evaluation.results import read_detections
-from trainables.evaluation.video_score_files import read_video_scores
+from trainables.evaluation.files.detections import read_detections
+from trainables.evaluation.files.frame_labels import read_frame_labels
+from trainables.evaluation.files.frame_scores import read_frame_scores
+from trainables.evaluation.files.proposals import read_proposals
+from trainables.evaluation.files.video_scores import read_video_scores
+from trainables.evaluation.frames.scores import truth_for
 
 
 def read_inputs(

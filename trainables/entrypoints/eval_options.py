@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from importlib.metadata import entry_points
 from typing import Any
 
-from trainables.evaluation.detection_map import ACTIVITYNET_GRID
+from trainables.evaluation.detection.detection_map import ACTIVITYNET_GRID
 
 #: Where protocols are found, ours and those of other packages: those that studies can use, and those of predictions
 #: that no detector makes.

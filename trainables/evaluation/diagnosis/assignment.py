@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainables.detections import Detections, GroundTruth, IntArray
-from trainables.evaluation.alignment import Aligned
 from trainables.evaluation.checks import BoolArray
-from trainables.evaluation.detection_map import groups_of
-from trainables.evaluation.groups import detections_choose_segments
-from trainables.evaluation.protocols import ActivityNet
+from trainables.evaluation.detection.alignment import Aligned
+from trainables.evaluation.detection.detection_map import groups_of
+from trainables.evaluation.detection.groups import detections_choose_segments
+from trainables.evaluation.detection.protocols import ActivityNet
 from trainables.segments import paired_tiou
 
 

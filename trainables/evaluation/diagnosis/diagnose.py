@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainables.detections import Detections, FloatArray, GroundTruth
+from trainables.evaluation.detection.protocols import ActivityNet
 from trainables.evaluation.diagnosis.assignment import assign
 from trainables.evaluation.diagnosis.buckets import ACTIVITYNET_BUCKETS, Buckets
 from trainables.evaluation.diagnosis.characteristics import annotated_characteristics, characterise
@@ -16,7 +17,6 @@ from trainables.evaluation.diagnosis.false_positives import FalsePositiveProfile
 from trainables.evaluation.diagnosis.jsonable import jsonable
 from trainables.evaluation.diagnosis.normalized_ap import map_n
 from trainables.evaluation.diagnosis.sensitivity import Sensitivity, sensitivity
-from trainables.evaluation.protocols import ActivityNet
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables.detections import FloatArray, IntArray
-from trainables.evaluation.alignment import Aligned
+from trainables.evaluation.detection.alignment import Aligned
+from trainables.evaluation.detection.groups import pair_up
 from trainables.evaluation.diagnosis.assignment import Assignment
-from trainables.evaluation.groups import pair_up
 from trainables.segments import paired_tiou
 
 ErrorCodes = npt.NDArray[np.int8]

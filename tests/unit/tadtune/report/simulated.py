@@ -9,7 +9,7 @@ import numpy as np
 
 from trainables.detections import Detections, GroundTruth
 from trainables.entrypoints.artifacts import write_split_artifacts
-from trainables.evaluation.frame_scores import truth_for
+from trainables.evaluation.frames.scores import truth_for
 
 CLASSES = (
     "CliffDiving",

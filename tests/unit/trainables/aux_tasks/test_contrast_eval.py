@@ -25,7 +25,7 @@ from trainables.detectors.kt_mgfn.config import Config as KtMgfn
 from trainables.detectors.kt_mgfn.config import Optim as KtOptim
 from trainables.detectors.untrimmed_net.config import Warmup
 from trainables.entrypoints.detection import DetectionTrial
-from trainables.evaluation.protocols import ActivityNet
+from trainables.evaluation.detection.protocols import ActivityNet
 from trainables.layers.edgeness import edgeness
 from trainables.losses.contrast import contrast_parts, contrast_score
 from trainables.records import Batch, Outputs, RawOutput, SegmentView

@@ -15,7 +15,7 @@ from trainables.detectors.clean_net.config import Gen, Optim
 from trainables.detectors.untrimmed_net.config import Cls, Data, Warmup
 from trainables.detectors.untrimmed_net.config import Config as UntrimmedNet
 from trainables.entrypoints.detection import DetectionTrial
-from trainables.evaluation.protocols import ActivityNet
+from trainables.evaluation.detection.protocols import ActivityNet
 
 DATA = Synthetic(num_videos=30, num_classes=3, feat_dim=8)
 PROTOCOL = ActivityNet((0.3, 0.5))

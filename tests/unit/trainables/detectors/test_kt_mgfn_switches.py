@@ -220,7 +220,7 @@ def test_without_a_length_prior_nothing_of_it_is_left() -> None:
 
 def test_a_trial_with_a_length_prior_reads_the_training_lengths(tmp_path: Path) -> None:
     from trainables.entrypoints.detection import DetectionTrial
-    from trainables.evaluation.protocols import ActivityNet
+    from trainables.evaluation.detection.protocols import ActivityNet
 
     data = Synthetic(num_videos=16, num_classes=3, feat_dim=8, trimmed_per_class=0)
     data.prepare(tmp_path)

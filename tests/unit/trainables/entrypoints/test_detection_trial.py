@@ -20,7 +20,7 @@ from trainables.detectors.kt_mgfn.config import Base, Brm, Ccm, Config, Data, Kt
 from trainables.entrypoints.detection import DetectionTrial, weighted_sum
 from trainables.entrypoints.optimizer import make_optimizer, set_learning_rate
 from trainables.entrypoints.raw_outputs import read_raw
-from trainables.evaluation.protocols import ActivityNet
+from trainables.evaluation.detection.protocols import ActivityNet
 
 DATA = Synthetic(num_videos=30, num_classes=3, feat_dim=8)
 DETECTOR = Config(

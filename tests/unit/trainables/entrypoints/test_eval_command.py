@@ -21,11 +21,11 @@ from trainables.data.synthetic_config import Config
 from trainables.detections import Detections
 from trainables.entrypoints.eval_command import evaluate
 from trainables.entrypoints.eval_options import parse_grid
-from trainables.evaluation.activitynet_json import write_activitynet_json
-from trainables.evaluation.detection_map import ACTIVITYNET_GRID
-from trainables.evaluation.parquet import write_detections_parquet
-from trainables.evaluation.protocols import ActivityNet, Afsd
-from trainables.evaluation.thumos_text import write_thumos_text
+from trainables.evaluation.detection.detection_map import ACTIVITYNET_GRID
+from trainables.evaluation.detection.protocols import ActivityNet, Afsd
+from trainables.evaluation.files.activitynet_json import write_activitynet_json
+from trainables.evaluation.files.parquet import write_detections_parquet
+from trainables.evaluation.files.thumos_text import write_thumos_text
 
 APP = typer.Typer()
 APP.command()(evaluate)

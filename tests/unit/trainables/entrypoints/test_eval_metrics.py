@@ -17,8 +17,8 @@ from trainables.data.readers import read_annotations
 from trainables.detections import GroundTruth
 from trainables.entrypoints.eval_command import evaluate
 from trainables.entrypoints.eval_options import make_protocol, with_settings
-from trainables.evaluation.frame_labels import charades_times, frame_times, label_points
-from trainables.evaluation.video_scores import video_labels
+from trainables.evaluation.frames.labels import charades_times, frame_times, label_points
+from trainables.evaluation.videos.scores import video_labels
 
 APP = typer.Typer()
 APP.command()(evaluate)

@@ -19,7 +19,7 @@ from trainables.data.stitched_videos_config import Config as Videos
 from trainables.data.video.encode import write_mp4
 from trainables.detections import Detections
 from trainables.entrypoints.detection import DetectionTrial
-from trainables.evaluation.protocols import ActivityNet
+from trainables.evaluation.detection.protocols import ActivityNet
 from trainables.records import Batch, Outputs, RawOutput
 
 GREY = {"idle": 60, "jump": 120, "run": 200}

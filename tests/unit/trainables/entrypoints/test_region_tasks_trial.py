@@ -19,7 +19,7 @@ from trainables.detectors.r_c3d.config import Config
 from trainables.detectors.r_c3d.settings import Anchors, Optim, Roi, Rpn, Trunk, Window
 from trainables.entrypoints.detection import DetectionTrial
 from trainables.entrypoints.raw_outputs import read_raw
-from trainables.evaluation.protocols import ActivityNet
+from trainables.evaluation.detection.protocols import ActivityNet
 
 DATA = Synthetic(num_videos=30, num_classes=3, feat_dim=8, num_snippets=(40, 48), trimmed_per_class=0)
 DETECTOR = Config(

@@ -15,7 +15,7 @@ from trainables.contracts import TaskBase
 from trainables.data.synthetic_config import Config as Synthetic
 from trainables.detectors.kt_mgfn.config import Base, Brm, Config, Data, Ktm, Mdcm, Optim
 from trainables.entrypoints.detection import DetectionTrial
-from trainables.evaluation.protocols import ActivityNet
+from trainables.evaluation.detection.protocols import ActivityNet
 from trainables.records import Batch, Outputs
 
 DATA = Synthetic(num_videos=30, num_classes=3, feat_dim=8)

@@ -21,7 +21,7 @@ from trainables.detectors.kt_mgfn.config import Base, Brm, Config, Data, Ktm, Md
 from trainables.detectors.untrimmed_net.config import Cls, Warmup
 from trainables.entrypoints.detection import DetectionTrial
 from trainables.entrypoints.draws import JointDraws
-from trainables.evaluation.protocols import ActivityNet
+from trainables.evaluation.detection.protocols import ActivityNet
 
 # 19 training videos: batches of 6 end with one input, so two of three processes have none
 DATA = Synthetic(num_videos=30, num_classes=3, feat_dim=8)

@@ -12,8 +12,8 @@ from trainables.data.synthetic_config import Config as Synthetic
 from trainables.detectors.pbrnet.config import Config
 from trainables.detectors.pbrnet.settings import Clip, Net, Optim
 from trainables.entrypoints.detection import DetectionTrial
-from trainables.evaluation.charades_detections import Charades25
-from trainables.evaluation.protocols import ActivityNet
+from trainables.evaluation.charades.detections import Charades25
+from trainables.evaluation.detection.protocols import ActivityNet
 
 DATA = Synthetic(num_videos=32, num_classes=3, feat_dim=16, overfit=True)
 PROTOCOL = ActivityNet((0.5,))

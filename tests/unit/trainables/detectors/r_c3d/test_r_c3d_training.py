@@ -13,7 +13,7 @@ from trainables.data.synthetic_config import Config as Synthetic
 from trainables.detectors.r_c3d.config import Config
 from trainables.detectors.r_c3d.settings import Optim, Rpn, Trunk, Window
 from trainables.entrypoints.detection import DetectionTrial
-from trainables.evaluation.protocols import ActivityNet
+from trainables.evaluation.detection.protocols import ActivityNet
 
 #: 16 training videos.
 DATA = Synthetic(num_videos=32, num_classes=3, feat_dim=8, trimmed_per_class=0, overfit=True)

@@ -10,10 +10,10 @@ from diagnosis_cases import ALPHAS, CLASSES, DURATIONS_S, VIDEOS, annotations, d
 from diagnosis_references import Found, Truth, arrays
 from hypothesis import given
 
+from trainables.evaluation.detection.protocols import ActivityNet, OpenTad
 from trainables.evaluation.diagnosis.buckets import THUMOS14_BUCKETS
 from trainables.evaluation.diagnosis.diagnose import Diagnosis, diagnose
 from trainables.evaluation.diagnosis.extra_characteristics import ExtraCharacteristics
-from trainables.evaluation.protocols import ActivityNet, OpenTad
 
 GT: Truth = [("v", 0, 2, "run"), ("v", 4, 8, "run"), ("x", 0, 35, "run"), ("x", 20, 28, "jump")]
 DET: Found = [("v", 0, 2, "run", 0.9), ("x", 0, 25, "run", 0.8), ("x", 20, 28, "run", 0.7), ("w", 0, 1, "jump", 0.6)]

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from diagnosis_references import Found, Truth, arrays, tiou
 
+from trainables.evaluation.detection.protocols import ActivityNet
 from trainables.evaluation.diagnosis.assignment import assign
 from trainables.evaluation.diagnosis.error_types import ErrorType, best_overlaps, error_types
-from trainables.evaluation.protocols import ActivityNet
 
 GT: Truth = [
     ("v", 0, 10, "run"),

@@ -8,11 +8,11 @@ from diagnosis_cases import ALPHAS, CLASSES, DURATIONS_S, VIDEOS, annotations, d
 from diagnosis_references import Found, Truth, arrays, bucket_of, missed
 from hypothesis import given
 
+from trainables.evaluation.detection.protocols import ActivityNet
 from trainables.evaluation.diagnosis.assignment import assign
 from trainables.evaluation.diagnosis.buckets import Buckets
 from trainables.evaluation.diagnosis.characteristics import annotated_characteristics, characterise
 from trainables.evaluation.diagnosis.false_negatives import FalseNegatives, false_negatives, missed_instances
-from trainables.evaluation.protocols import ActivityNet
 
 BUCKETS = {
     "coverage": Buckets((0.0, 0.25, 0.5), ("low", "high")),  # longer ones are in none

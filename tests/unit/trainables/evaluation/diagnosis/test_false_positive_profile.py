@@ -8,11 +8,11 @@ from diagnosis_cases import ALPHAS, CLASSES, VIDEOS, annotations, detections
 from diagnosis_references import Found, Truth, arrays, top_map_n, type_counts
 from hypothesis import given
 
+from trainables.evaluation.detection.protocols import ActivityNet
 from trainables.evaluation.diagnosis.assignment import Assignment, assign
 from trainables.evaluation.diagnosis.error_types import ErrorType
 from trainables.evaluation.diagnosis.false_positives import ERRORS, false_positive_profile
 from trainables.evaluation.diagnosis.normalized_ap import map_n, normalized_precision
-from trainables.evaluation.protocols import ActivityNet
 
 
 def _assign(gt: Truth, det: Found, alphas: tuple[float, ...] = ALPHAS) -> Assignment:

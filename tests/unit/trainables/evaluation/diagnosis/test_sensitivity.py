@@ -8,12 +8,12 @@ from diagnosis_cases import ALPHAS, CLASSES, VIDEOS, annotations, detections
 from diagnosis_references import Found, Truth, arrays, bucket_map_n, bucket_of
 from hypothesis import given
 
+from trainables.evaluation.detection.protocols import ActivityNet
 from trainables.evaluation.diagnosis.assignment import assign
 from trainables.evaluation.diagnosis.buckets import Buckets
 from trainables.evaluation.diagnosis.characteristics import Characteristic
 from trainables.evaluation.diagnosis.normalized_ap import map_n
 from trainables.evaluation.diagnosis.sensitivity import Sensitivity, sensitivity
-from trainables.evaluation.protocols import ActivityNet
 
 LENGTHS = Buckets((0.0, 3.0, 5.0, 8.0, 9.0), ("XS", "S", "M", "L"))  # a length of 10 is in none
 

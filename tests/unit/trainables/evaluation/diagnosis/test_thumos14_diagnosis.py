@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from trainables.detections import Detections, FloatArray, GroundTruth, IntArray
+from trainables.evaluation.detection.protocols import ActivityNet
 from trainables.evaluation.diagnosis.assignment import assign
 from trainables.evaluation.diagnosis.buckets import THUMOS14_BUCKETS
 from trainables.evaluation.diagnosis.characteristics import annotated_characteristics
@@ -18,7 +19,6 @@ from trainables.evaluation.diagnosis.diagnose import diagnose
 from trainables.evaluation.diagnosis.error_types import ErrorType
 from trainables.evaluation.diagnosis.extra_characteristics import ExtraCharacteristics, read_extra_characteristics
 from trainables.evaluation.diagnosis.false_positives import false_positive_profile
-from trainables.evaluation.protocols import ActivityNet
 
 #: Durations are given to 10 ms in one file and seem to come from exact ones in the other.
 COVERAGE_TOLERANCE = 2e-4
