@@ -18,10 +18,10 @@ import numpy as np
 import torch
 
 from trainables.config import Sampling
-from trainables.data.dataset import FeatureDataset
-from trainables.data.loader import LabelledVideo, load_batches
+from trainables.data.features.dataset import FeatureDataset
+from trainables.data.features.loader import LabelledVideo, load_batches
+from trainables.data.features.store import write_store
 from trainables.data.schema import Features, Segment, Video
-from trainables.data.store import write_store
 from trainables.records import Batch
 
 SNIPPET_SECONDS = 16 / 30

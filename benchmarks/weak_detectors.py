@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from trainables.contracts import as_module
-from trainables.data.synthetic_config import Config as Synthetic
+from trainables.data.synthetic.config import Config as Synthetic
 from trainables.detectors.clean_net.config import Config as CleanNet
 from trainables.detectors.kt_mgfn.config import Config as KtMgfn
 from trainables.detectors.kt_mgfn.config import Ktm

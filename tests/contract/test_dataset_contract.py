@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from trainables.config import FrameInput, Sampling
-from trainables.data.clips import Clip
-from trainables.data.stitched import StitchSettings, stitch
-from trainables.data.store import write_store
+from trainables.data.features.store import write_store
+from trainables.data.stitched.feature_clips import Clip
+from trainables.data.stitched.features import StitchSettings, stitch
 from trainables.data.video.encode import write_mp4
 
 NAMES = [p.name for p in entry_points(group="tadtune.datasets") if p.value.startswith("trainables.")]

@@ -15,11 +15,11 @@ import torch
 from tadtune.spec.combination import misfit
 from tadtune.spec.fields import build_config
 from trainables.config import Phase
+from trainables.data.features.store import write_store
+from trainables.data.features.trimmed import trimmed_folder
 from trainables.data.schema import Segment
-from trainables.data.store import write_store
-from trainables.data.synthetic import make_videos
-from trainables.data.synthetic_config import Config as Synthetic
-from trainables.data.trimmed import trimmed_folder
+from trainables.data.synthetic.config import Config as Synthetic
+from trainables.data.synthetic.generate import make_videos
 from trainables.detections import Detections
 from trainables.entrypoints.detection import DetectionTrial
 from trainables.evaluation.detection.protocols import ActivityNet

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from trainables.data.store import FeatureStore
+from trainables.data.features.store import FeatureStore
 
 pytestmark = pytest.mark.slow
 

@@ -17,7 +17,7 @@ import pytest
 from toy_runs import wait_until
 
 from trainables.backbones.extractor import ExtractionSettings, SnippetExtractor, VideoFrames
-from trainables.data.extracted_files import read_features
+from trainables.data.feature_files.extracted import read_features
 from trainables.data.video.files import find_videos
 from trainables.entrypoints.extraction import Resources, VideoResult, begin, extract_videos, finished
 from trainables.entrypoints.video_source import open_video

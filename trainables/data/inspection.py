@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trainables.data.annotations import AnnotatedVideo, AnnotationSet
+from trainables.data.features.store import FeatureStore
 from trainables.data.schema import SPLITS, Segment
-from trainables.data.store import FeatureStore
 from trainables.segments import FloatArray, tiou_matrix
 
 #: Edges of the segment-length histogram, seconds.

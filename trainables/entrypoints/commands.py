@@ -48,10 +48,10 @@ def stitched(
     seed: Annotated[int, typer.Option(min=0, help="Of every draw.")] = 0,
 ) -> None:
     """Join real trimmed clips into untrimmed videos with known boundaries."""
-    from trainables.data.clips import read_clips
-    from trainables.data.stitched import StitchSettings, stitch, trimmed_clips
-    from trainables.data.store import write_store
-    from trainables.data.trimmed import trimmed_folder
+    from trainables.data.features.store import write_store
+    from trainables.data.features.trimmed import trimmed_folder
+    from trainables.data.stitched.feature_clips import read_clips
+    from trainables.data.stitched.features import StitchSettings, stitch, trimmed_clips
 
     try:
         settings = StitchSettings(
@@ -86,7 +86,7 @@ def synthetic(
     seed: Annotated[int, typer.Option(min=0, help="Of the generator.")] = 0,
 ) -> None:
     """Generate features with planted difficulty, where a study with these settings will look for them."""
-    from trainables.data.synthetic_config import Config
+    from trainables.data.synthetic.config import Config
 
     try:
         config = Config(num_videos=num_videos, num_classes=num_classes, feat_dim=feat_dim, seed=seed)
@@ -135,9 +135,9 @@ def inspect(
 def _inspect_store(folder: Path) -> None:
     from rich.console import Console
 
+    from trainables.data.features.store import FeatureStore
     from trainables.data.inspection import shared_clips, store_annotations, summarise
     from trainables.data.schema import SPLITS
-    from trainables.data.store import FeatureStore
     from trainables.entrypoints.inspect_output import print_summaries
 
     opened = FeatureStore(folder)

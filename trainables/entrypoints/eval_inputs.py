@@ -64,7 +64,7 @@ def read_truth(path: Path, truth_format: str, subset: str | None) -> tuple[Groun
         ValueError: no such subset, several to choose from, or annotations of no known format.
     """
     if (path / "manifest.json").is_file():
-        from trainables.data.dataset import FeatureDataset
+        from trainables.data.features.dataset import FeatureDataset
 
         if subset is None:
             raise ValueError(f"{path} is a store; name its split with --subset train, select or test")

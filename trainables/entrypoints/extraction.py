@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from trainables.backbones.extractor import ExtractionSettings, SnippetExtractor, VideoFrames
-from trainables.data.extracted_files import SUFFIX, VideoFeatures, read_facts, write_features
+from trainables.data.feature_files.extracted import SUFFIX, VideoFeatures, read_facts, write_features
 
 VideoOpener = Callable[[Path], VideoFrames]
 

@@ -13,10 +13,10 @@ from trainables.entrypoints.failure import fail
 
 if TYPE_CHECKING:
     from trainables.data.annotations import AnnotationSet
-    from trainables.data.feature_files import FeatureFiles
+    from trainables.data.feature_files.locate import FeatureFiles
+    from trainables.data.feature_files.timing import SnippetTiming
+    from trainables.data.features.store import FeatureStore
     from trainables.data.splits import Splits
-    from trainables.data.store import FeatureStore
-    from trainables.data.timing import SnippetTiming
 
 T = TypeVar("T")
 
@@ -78,7 +78,7 @@ def import_store(
     ] = 0.1,
 ) -> None:
     """Turn annotations and pre-extracted features into a store that a study names as its data set."""
-    from trainables.data.feature_import import ImportSettings, import_features
+    from trainables.data.feature_files.importing import ImportSettings, import_features
 
     try:
         settings = ImportSettings(
@@ -121,8 +121,8 @@ def simulated(
     ] = 0.0,
 ) -> None:
     """Give the real timelines of an annotation simulated features; never a result on the real data set."""
-    from trainables.data.evidence import Evidence
-    from trainables.data.simulated import Simulation, simulate
+    from trainables.data.synthetic.evidence import Evidence
+    from trainables.data.synthetic.simulated import Simulation, simulate
 
     try:
         evidence = Evidence(
@@ -167,7 +167,7 @@ def _streams(
     key: Sequence[str] | None,
     cells: Path | None,
 ) -> tuple[FeatureFiles, ...]:
-    from trainables.data.feature_files import FeatureFiles
+    from trainables.data.feature_files.locate import FeatureFiles
 
     ids = tuple(cells.read_text(encoding="utf-8").split()) if cells else ()
     options: dict[str, Sequence[Any]] = {
@@ -192,7 +192,7 @@ def _one_each(option: str, values: Sequence[T] | None, count: int, default: T | 
 
 
 def _timing(len_frames: int, stride_frames: int | None, first_frame: int, fps: str | None) -> SnippetTiming:
-    from trainables.data.timing import SnippetTiming, exact_rate
+    from trainables.data.feature_files.timing import SnippetTiming, exact_rate
 
     return SnippetTiming(len_frames, stride_frames or len_frames, exact_rate(fps) if fps else None, first_frame)
 

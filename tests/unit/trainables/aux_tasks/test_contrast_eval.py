@@ -16,7 +16,7 @@ from trainables.aux_tasks.contrast_eval.config import Config
 from trainables.aux_tasks.contrast_eval.judge import judge_segments, window_snippets
 from trainables.aux_tasks.contrast_eval.rescoring import contrast_of_detections, rescored
 from trainables.aux_tasks.contrast_eval.task import STORED
-from trainables.data.synthetic_config import Config as Synthetic
+from trainables.data.synthetic.config import Config as Synthetic
 from trainables.detections import Detections
 from trainables.detectors.clean_net.config import Config as CleanNet
 from trainables.detectors.clean_net.config import Gen, Optim

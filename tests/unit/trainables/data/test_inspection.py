@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from trainables.data.annotations import AnnotatedVideo, AnnotationSet
+from trainables.data.features.store import FeatureStore, write_store
 from trainables.data.inspection import shared_clips, store_annotations, summarise
 from trainables.data.schema import SPLITS, Segment, Video
-from trainables.data.store import FeatureStore, write_store
 
 
 def _video(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from trainables.data.synthetic_config import Config as Synthetic
+from trainables.data.synthetic.config import Config as Synthetic
 from trainables.detectors.clean_net.config import Config as CleanNet
 from trainables.detectors.clean_net.config import Gen, Optim
 from trainables.detectors.untrimmed_net.config import Cls, Data, Warmup

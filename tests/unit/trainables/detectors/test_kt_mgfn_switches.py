@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from trainables.data.synthetic_config import Config as Synthetic
+from trainables.data.synthetic.config import Config as Synthetic
 from trainables.detectors.kt_mgfn.config import Base, Brm, Config, Data, Ktm, Mdcm, Optim, Post, Train
 from trainables.detectors.kt_mgfn.length_prior import fit_lengths, flat_prior, log_length_density
 from trainables.detectors.kt_mgfn.model import KtMgfn

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from trainables.data.store import FeatureStore
-from trainables.data.synthetic_config import Config
+from trainables.data.features.store import FeatureStore
+from trainables.data.synthetic.config import Config
 from trainables.entrypoints.commands import data
 
 

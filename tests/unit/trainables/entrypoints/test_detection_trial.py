@@ -15,7 +15,7 @@ import torch
 from trainables.aux_tasks.kt_mmd.config import Config as KtMmd
 from trainables.aux_tasks.mdc_cas.config import Config as MdcCas
 from trainables.config import Phase
-from trainables.data.synthetic_config import Config as Synthetic
+from trainables.data.synthetic.config import Config as Synthetic
 from trainables.detectors.kt_mgfn.config import Base, Brm, Ccm, Config, Data, Ktm, Loss, Mdcm, Optim
 from trainables.entrypoints.detection import DetectionTrial, weighted_sum
 from trainables.entrypoints.optimizer import make_optimizer, set_learning_rate

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from trainables.data.readers import read_annotations
 from trainables.data.readers.video_ids import read_video_ids
-from trainables.data.synthetic_config import Config
+from trainables.data.synthetic.config import Config
 from trainables.detections import Detections
 from trainables.entrypoints.eval_command import evaluate
 from trainables.entrypoints.eval_options import parse_grid
@@ -219,7 +219,7 @@ def test_blocked_videos_are_deleted_from_both_sides(tmp_path: Path) -> None:
 def test_a_store_is_truth_as_well(tmp_path: Path) -> None:
     Config().prepare(tmp_path)
     folder = Config().folder(tmp_path)
-    from trainables.data.dataset import FeatureDataset
+    from trainables.data.features.dataset import FeatureDataset
 
     truth = FeatureDataset(folder).ground_truth("test")
     perfect = Detections(truth.video_ids, truth.video, truth.segments_s, truth.labels, np.ones(len(truth.labels)))

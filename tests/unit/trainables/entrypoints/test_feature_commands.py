@@ -12,8 +12,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from trainables.data.features_config import Config
-from trainables.data.store import FeatureStore
+from trainables.data.features.config import Config
+from trainables.data.features.store import FeatureStore
 from trainables.entrypoints.feature_commands import import_store, simulated
 
 app = typer.Typer()

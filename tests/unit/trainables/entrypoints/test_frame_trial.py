@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.config import FrameInput, Phase, Sampling
-from trainables.data.stitched_videos_config import Config as Videos
+from trainables.data.frames.config import Config as Videos
 from trainables.data.video.encode import write_mp4
 from trainables.detections import Detections
 from trainables.entrypoints.detection import DetectionTrial

@@ -14,7 +14,7 @@ import torch
 from trainables.aux_tasks.lce.config import Config as Lce
 from trainables.aux_tasks.mac.config import Config as Mac
 from trainables.aux_tasks.refine.config import Config as Refine
-from trainables.data.synthetic_config import Config as Synthetic
+from trainables.data.synthetic.config import Config as Synthetic
 from trainables.detectors.r_c3d.config import Config
 from trainables.detectors.r_c3d.settings import Anchors, Optim, Roi, Rpn, Trunk, Window
 from trainables.entrypoints.detection import DetectionTrial

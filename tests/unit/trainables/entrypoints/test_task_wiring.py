@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from trainables.contracts import TaskBase
-from trainables.data.synthetic_config import Config as Synthetic
+from trainables.data.synthetic.config import Config as Synthetic
 from trainables.detectors.kt_mgfn.config import Base, Brm, Config, Data, Ktm, Mdcm, Optim
 from trainables.entrypoints.detection import DetectionTrial
 from trainables.evaluation.detection.protocols import ActivityNet

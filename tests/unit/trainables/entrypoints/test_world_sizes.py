@@ -13,7 +13,7 @@ import torch.multiprocessing as mp
 from torch.nn import functional as F
 
 from trainables.aux_tasks.mdc_cas.config import Config as MdcCas
-from trainables.data.synthetic_config import Config as Synthetic
+from trainables.data.synthetic.config import Config as Synthetic
 from trainables.detectors.clean_net.config import Config as CleanNet
 from trainables.detectors.clean_net.config import Gen, Sel
 from trainables.detectors.clean_net.config import Optim as CleanOptim

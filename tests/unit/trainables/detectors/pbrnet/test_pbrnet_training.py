@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainables.data.synthetic_config import Config as Synthetic
+from trainables.data.synthetic.config import Config as Synthetic
 from trainables.detectors.pbrnet.config import Config
 from trainables.detectors.pbrnet.settings import Clip, Net, Optim
 from trainables.entrypoints.detection import DetectionTrial

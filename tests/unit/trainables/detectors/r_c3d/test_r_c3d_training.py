@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from trainables.data.synthetic_config import Config as Synthetic
+from trainables.data.synthetic.config import Config as Synthetic
 from trainables.detectors.r_c3d.config import Config
 from trainables.detectors.r_c3d.settings import Optim, Rpn, Trunk, Window
 from trainables.entrypoints.detection import DetectionTrial

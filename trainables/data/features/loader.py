@@ -1,0 +1,96 @@
+"""Batches of features for one pass over a split. Hands out no label that the supervision does not allow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from trainables.config import Sampling
+from trainables.data.batches.inputs import Input, common_fields, plan_batches
+from trainables.data.batches.sampling import Sampled, sample_video, write
+from trainables.data.schema import Features
+from trainables.records import Batch, Supervision
+from trainables.segments import FloatArray
+
+
+@dataclass(frozen=True)
+class LabelledVideo:
+    """What a pass needs to know of one video.
+
+    Attributes:
+        video_id: its id.
+        snippet_seconds: seconds that one snippet covers.
+        feats: (L, C), may be a view of a memory map.
+        segments_s: (n, 2) annotated instances, seconds.
+        labels: (n,) class ids.
+        start_s: time of snippet coordinate 0, seconds.
+    """
+
+    video_id: str
+    snippet_seconds: float
+    feats: Features
+    segments_s: FloatArray
+    labels: npt.NDArray[np.int64]
+    start_s: float = 0.0
+
+    def sampled(self, sampling: Sampling, *, training: bool, generator: np.random.Generator) -> list[Sampled]:
+        """Its inputs."""
+        return sample_video(self.feats, sampling, training=training, generator=generator)
+
+
+def load_batches(
+    videos: Sequence[LabelledVideo],
+    num_classes: int,
+    *,
+    sampling: Sampling,
+    batch_size: int,
+    supervision: Supervision,
+    seed: int,
+    epoch: int | None,
+    rank: int = 0,
+    world_size: int = 1,
+) -> Iterator[Batch]:
+    """Inputs of one pass; arguments as in :meth:`trainables.contracts.Dataset.batches`.
+
+    Args:
+        videos: of the split, in its order.
+        num_classes: K.
+        sampling: see there, as the rest.
+        batch_size: see there.
+        supervision: see there.
+        seed: see there.
+        epoch: see there.
+        rank: see there.
+        world_size: see there.
+
+    Raises:
+        ValueError: an argument out of bounds; at once, not when the first batch is read.
+    """
+    kind, shares = plan_batches(
+        videos,
+        sampling,
+        batch_size=batch_size,
+        supervision=supervision,
+        seed=seed,
+        epoch=epoch,
+        rank=rank,
+        world_size=world_size,
+    )
+    return (
+        Batch(feats=_features(own, width), **common_fields(own, width, num_classes, sampling, kind, supervision))
+        for own, width in shares
+    )
+
+
+def _features(inputs: Sequence[Input[LabelledVideo]], width: int) -> Tensor:
+    """(B, C, T); what is missing is 0."""
+    # channels first at once: turning a finished (B, T, C) array costs more than all the rest
+    feats = np.zeros((len(inputs), inputs[0].video.feats.shape[1], width), np.float32)
+    for row, item in zip(feats, inputs, strict=True):
+        write(row[:, : len(item)], item.video.feats, item.sampled)
+    return torch.from_numpy(feats)

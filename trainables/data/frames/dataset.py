@@ -1,0 +1,90 @@
+"""A folder of annotated videos as a data set that hands out frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from trainables.config import Sampling
+from trainables.data.batches.labelled import LabelledVideos
+from trainables.data.features.trimmed import TRIMMED
+from trainables.data.frames.folder import Damaged, open_folder
+from trainables.data.frames.loader import FramesVideo, frame_input, load_frame_batches
+from trainables.data.video.reader import VideoReader
+from trainables.data.video.sampling import as_rate
+from trainables.records import Batch, Supervision
+
+
+class FrameDataset(LabelledVideos):
+    """Videos whose frames are decoded when they are wanted, in a process of this data set's own.
+
+    Args:
+        folder: of the data set, prepared.
+        damaged: what to do with videos that cannot be read.
+        permute_labels_seed: exchange the annotations of the training videos (a control whose score must be near
+            chance); None = leave them.
+        overfit: select and test are the training videos (a control that says what a model can memorise).
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        damaged: Damaged = "error",
+        permute_labels_seed: int | None = None,
+        overfit: bool = False,
+    ) -> None:
+        self._folder = open_folder(folder, damaged)
+        super().__init__(
+            self._folder.videos,
+            self._folder.class_names,
+            permute_labels_seed=permute_labels_seed,
+            overfit=overfit,
+        )
+        self._reader = VideoReader()
+
+    @property
+    def feat_dim(self) -> int:
+        """C: red, green and blue."""
+        return 3
+
+    def batches(
+        self,
+        split: str,
+        *,
+        sampling: Sampling,
+        batch_size: int,
+        supervision: Supervision,
+        seed: int,
+        epoch: int | None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> Iterator[Batch]:
+        """Inputs of one pass; see :class:`trainables.contracts.Dataset` and :mod:`trainables.data.frames.loader`.
+
+        Ambiguous segments are never handed out.
+
+        Raises:
+            ValueError: an argument out of bounds, no ``sampling.frames``, or trimmed clips, which there are none of.
+        """
+        if split == TRIMMED:
+            raise ValueError(f"split '{TRIMMED}': {self._folder.folder} has no trimmed clips")
+        wanted = frame_input(sampling)
+        return load_frame_batches(
+            [self._labelled(index, wanted.fps) for index in self._of(split)],
+            len(self.class_names),
+            self._reader,
+            sampling=sampling,
+            batch_size=batch_size,
+            supervision=supervision,
+            seed=seed,
+            epoch=epoch,
+            rank=rank,
+            world_size=world_size,
+        )
+
+    def _labelled(self, index: int, fps: float) -> FramesVideo:
+        video, file, rate = self._folder.videos[index], self._folder.files[index], as_rate(fps)
+        segments_s, labels = self._instances(index)
+        path = self._folder.folder / file.file
+        return FramesVideo(video.video_id, path, rate, file.frames_at_rate(rate), segments_s, labels)
