@@ -18,6 +18,9 @@ from trainables.segments import snippets_to_seconds
 
 SPLITS = ("train", "select", "test")
 
+#: The split under which detectors ask for trimmed clips of the classes, where there are any.
+TRIMMED = "trimmed"
+
 #: (L, C) one row a snippet.
 Features = npt.NDArray[np.float32]
 

@@ -34,7 +34,8 @@ def stitched_videos(
     seed: Annotated[int, typer.Option(min=0, help="Of every draw.")] = 0,
 ) -> None:
     """Join real trimmed videos into untrimmed ones with boundaries known to the frame."""
-    from trainables.data.stitched.videos import ANNOTATIONS_NAME, VideoStitchSettings, frame_plan, stitch_videos
+    from trainables.data.frames.folder import ANNOTATIONS_NAME
+    from trainables.data.stitched.videos import VideoStitchSettings, frame_plan, stitch_videos
     from trainables.data.video.reader import VideoReader
 
     try:

@@ -12,7 +12,8 @@ from trainables.config import Sampling
 from trainables.data.batches.labelled import Annotations, LabelledVideos, SplitVideo
 from trainables.data.features.loader import LabelledVideo, load_batches
 from trainables.data.features.store import FeatureStore
-from trainables.data.features.trimmed import TRIMMED, has_trimmed, trimmed_folder
+from trainables.data.features.trimmed import has_trimmed, trimmed_folder
+from trainables.data.schema import TRIMMED
 from trainables.records import Batch, Supervision
 from trainables.segments import check_segments
 

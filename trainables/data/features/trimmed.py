@@ -1,4 +1,4 @@
-"""Trimmed clips of a data set's classes: a store of their own, in a subfolder of the data set's store.
+"""Trimmed clips of a data set's classes: a store of their own, in the subfolder ``trimmed`` of the data set's store.
 
 Each clip is a video of the split ``train`` that one action fills from beginning to end.
 """
@@ -9,9 +9,7 @@ import hashlib
 from pathlib import Path
 
 from trainables.data.features.store import read_manifest
-
-#: Name of the subfolder, and of the split under which detectors ask for it.
-TRIMMED = "trimmed"
+from trainables.data.schema import TRIMMED
 
 
 def trimmed_folder(store: Path) -> Path:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from trainables.config import Sampling
 from trainables.data.batches.labelled import LabelledVideos
-from trainables.data.features.trimmed import TRIMMED
 from trainables.data.frames.folder import Damaged, open_folder
 from trainables.data.frames.loader import FramesVideo, frame_input, load_frame_batches
+from trainables.data.schema import TRIMMED
 from trainables.data.video.reader import VideoReader
 from trainables.data.video.sampling import as_rate
 from trainables.records import Batch, Supervision

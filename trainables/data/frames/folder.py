@@ -25,9 +25,12 @@ from trainables.data.annotations import AnnotatedVideo, AnnotationSet
 from trainables.data.batches.labelled import Annotations, SplitVideo
 from trainables.data.readers import read_annotations
 from trainables.data.schema import SPLITS
-from trainables.data.stitched.videos import ANNOTATIONS_NAME, VIDEOS_NAME
 from trainables.data.video.files import find_videos
 from trainables.data.video.inventory import CheckedVideo, read_inventory, take_inventory
+
+#: Names within the folder.
+ANNOTATIONS_NAME = "annotations.json"
+VIDEOS_NAME = "videos"
 
 #: What to do with annotated videos that cannot be read.
 Damaged = Literal["error", "exclude"]

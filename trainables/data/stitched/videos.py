@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from trainables.data.frames.folder import ANNOTATIONS_NAME, VIDEOS_NAME
 from trainables.data.schema import SPLITS, Segment
 from trainables.data.stitched.plan import PlannedVideo, Pool, StitchSettings, deal_clips, plan_videos
 from trainables.data.stitched.video_clips import ClipReader, VideoClip, find_clips
@@ -28,10 +29,7 @@ from trainables.data.video.reader import VideoReader
 from trainables.data.video.sampling import as_rate
 from trainables.segments import snippets_to_seconds
 
-#: Names within the folder of a stitched data set.
-ANNOTATIONS_NAME = "annotations.json"
 BUILDER_NAME = "builder.json"
-VIDEOS_NAME = "videos"
 
 
 @dataclass(frozen=True)

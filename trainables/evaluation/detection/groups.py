@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from trainables.detections import FloatArray, IntArray
+from trainables.evaluation.ranks import count_up
 
 #: (n, 2) and (n, 2) segments -> (n,) tIoU.
 PairedTiou = Callable[[FloatArray, FloatArray], FloatArray]
@@ -111,13 +112,6 @@ def make_groups(
         matrix = np.full((*shape, int(gt_count[rows].max())), -1.0)
         matrix[row[at], rank[at], column[own]] = tiou[own]
         result.append(Groups(detection, matrix))
-    return result
-
-
-def count_up(lengths: IntArray) -> IntArray:
-    """0, 1, ... anew for every length: [2, 3] -> [0, 1, 0, 1, 2]."""
-    ends = np.cumsum(lengths)
-    result: IntArray = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)
     return result
 
 

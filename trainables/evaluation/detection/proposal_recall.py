@@ -12,9 +12,10 @@ from trainables.config import param
 from trainables.detections import Detections, FloatArray, GroundTruth, IntArray
 from trainables.evaluation.checks import check_detections, check_ground_truth
 from trainables.evaluation.detection.detection_map import ACTIVITYNET_GRID
-from trainables.evaluation.detection.groups import count_up, pair_up
+from trainables.evaluation.detection.groups import pair_up
 from trainables.evaluation.exclusion import keep_videos, without_videos
 from trainables.evaluation.protocol import ScoringProtocol, Takes
+from trainables.evaluation.ranks import count_up
 from trainables.evaluation.video_index import find_videos
 from trainables.segments import paired_tiou
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from trainables.detections import FloatArray
 from trainables.evaluation.detection.alignment import Aligned
-from trainables.evaluation.detection.groups import count_up, pair_up
+from trainables.evaluation.detection.groups import pair_up
+from trainables.evaluation.ranks import count_up
 from trainables.segments import paired_tiou
 
 

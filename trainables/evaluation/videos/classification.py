@@ -11,12 +11,12 @@ import numpy as np
 from trainables.config import param
 from trainables.detections import FloatArray, GroundTruth, IntArray
 from trainables.evaluation.checks import BoolArray, check_ground_truth, refuse, within
-from trainables.evaluation.detection.groups import count_up
 from trainables.evaluation.exclusion import keep_videos
 from trainables.evaluation.precision.average_precision import class_ap, mean_over_classes
 from trainables.evaluation.precision.matches import FALSE_POSITIVE, TRUE_POSITIVE, Matches
 from trainables.evaluation.precision.ranking import NO_THRESHOLD
 from trainables.evaluation.protocol import ScoringProtocol, Takes
+from trainables.evaluation.ranks import count_up
 from trainables.evaluation.videos.scores import VideoScores, check_video_scores, video_labels
 
 
