@@ -10,6 +10,7 @@ from typing import Any
 from trainables.detections import Detections, GroundTruth
 from trainables.evaluation.files.activitynet_json import write_activitynet_json
 from trainables.evaluation.files.parquet import write_detections_parquet
+from trainables.files import replacing
 
 
 def write_split_artifacts(
@@ -49,6 +50,5 @@ def _truth_json(truth: GroundTruth, durations_s: Mapping[str, float]) -> dict[st
 
 
 def _write_json(path: Path, value: Any) -> None:
-    scratch = path.with_name(f".{path.name}.partial")
-    scratch.write_text(json.dumps(value, sort_keys=True), encoding="utf-8")
-    scratch.replace(path)
+    with replacing(path) as scratch:
+        scratch.write_text(json.dumps(value, sort_keys=True), encoding="utf-8")

@@ -15,6 +15,7 @@ from rich.table import Column, Table
 
 from trainables.entrypoints.eval_diagnosis import diagnosis_tables
 from trainables.evaluation.scorecard import CONFIDENCE, Scorecard
+from trainables.files import replacing
 
 #: How a warning's count reads, where its name alone does not say it.
 MEANING = {
@@ -145,6 +146,5 @@ def _interval(card: Scorecard, name: str) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    scratch = path.with_name(f".{path.name}.partial")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(path)
+    with replacing(path) as scratch:
+        scratch.write_text(text, encoding="utf-8")

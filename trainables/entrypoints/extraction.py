@@ -20,6 +20,7 @@ import numpy as np
 
 from trainables.backbones.extractor import ExtractionSettings, SnippetExtractor, VideoFrames
 from trainables.data.feature_files.extracted import SUFFIX, VideoFeatures, read_facts, write_features
+from trainables.files import replacing
 
 VideoOpener = Callable[[Path], VideoFrames]
 
@@ -97,9 +98,8 @@ def begin(out: Path, settings: ExtractionSettings) -> str:
                 leftover.unlink(missing_ok=True)
     else:
         features_folder(out).mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f".{path.name}.partial")
-        scratch.write_text(json.dumps(identity, indent=1, sort_keys=True), encoding="utf-8")
-        scratch.replace(path)
+        with replacing(path) as scratch:
+            scratch.write_text(json.dumps(identity, indent=1, sort_keys=True), encoding="utf-8")
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from trainables.files import replacing
 from trainables.records import Batch, Outputs, RawOutput
 
 
@@ -45,9 +46,8 @@ def write_raw(path: Path, raw: Sequence[RawOutput]) -> None:
         columns[f"{name}.shape"] = pa.array([list(r.tensors[name].shape) for r in raw], pa.list_(pa.int64()))
     table = pa.table(columns).replace_schema_metadata({"tensors": json.dumps(names)})
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.partial")
-    pq.write_table(table, scratch, compression="zstd")
-    scratch.replace(path)
+    with replacing(path) as scratch:
+        pq.write_table(table, scratch, compression="zstd")
 
 
 def read_raw(path: Path) -> list[RawOutput]:

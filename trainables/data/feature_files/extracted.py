@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from trainables.data.schema import Features, feature_schema
+from trainables.files import replacing
 
 SUFFIX = ".arrow"
 _METADATA = b"tadtune.video"
@@ -55,22 +55,17 @@ def write_features(folder: Path, video: VideoFeatures) -> None:
         folder: is there.
         video: to write.
     """
-    scratch = folder / f".{video.video_id}.{uuid.uuid4().hex}.partial"
     facts = {k: v for k, v in vars(video).items() if k != "features"}
     metadata = {_METADATA: json.dumps(facts, sort_keys=True).encode()}
     schema = feature_schema(video.features.shape[1])
     flat = pa.array(video.features.reshape(-1), pa.float32())
     column = pa.FixedSizeListArray.from_arrays(flat, type=schema.field(0).type)
     batch = pa.record_batch([column], schema=schema.with_metadata(metadata))
-    try:
-        with scratch.open("wb") as sink:
-            with pa.ipc.new_file(sink, batch.schema) as writer:
-                writer.write_batch(batch)
-            sink.flush()
-            os.fsync(sink.fileno())
-        scratch.replace(folder / f"{video.video_id}{SUFFIX}")
-    finally:
-        scratch.unlink(missing_ok=True)
+    with replacing(folder / f"{video.video_id}{SUFFIX}") as scratch, scratch.open("wb") as sink:
+        with pa.ipc.new_file(sink, batch.schema) as writer:
+            writer.write_batch(batch)
+        sink.flush()
+        os.fsync(sink.fileno())
 
 
 def read_features(path: Path) -> VideoFeatures:

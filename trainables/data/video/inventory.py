@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -21,6 +20,7 @@ from trainables.data.video.files import file_digest
 from trainables.data.video.geometry import FrameTransform
 from trainables.data.video.reader import VideoReader
 from trainables.data.video.sampling import resample_frames, resampled_times
+from trainables.files import replacing
 
 #: Name of the inventory in the folder of a data set.
 INVENTORY_NAME = "inventory.json"
@@ -151,11 +151,11 @@ def _write(folder: Path, videos: Mapping[str, CheckedVideo]) -> None:
         "decoders": decoder_versions(),
         "videos": {video_id: asdict(video) for video_id, video in videos.items()},
     }
-    scratch = folder / f".{INVENTORY_NAME}.{uuid.uuid4().hex[:8]}.partial"
+    path = folder / INVENTORY_NAME
     try:
-        scratch.write_text(json.dumps(content, indent=1) + os.linesep, encoding="utf-8")
-        scratch.replace(folder / INVENTORY_NAME)
+        with replacing(path) as scratch:
+            scratch.write_text(json.dumps(content, indent=1) + os.linesep, encoding="utf-8")
     except OSError as error:
         raise ValueError(
-            f"{folder / INVENTORY_NAME}: cannot be written ({error.strerror}); make the folder writable, or copy it"
+            f"{path}: cannot be written ({error.strerror}); make the folder writable, or copy it"
         ) from error

@@ -15,6 +15,7 @@ import orjson
 
 from trainables.detections import Detections, FloatArray
 from trainables.evaluation.files.rows import Rows, label_names
+from trainables.files import replacing
 
 Results = dict[str, Any]
 
@@ -31,9 +32,8 @@ def write_activitynet_json(path: Path, found: Detections, class_names: Sequence[
     for video, segment, label, score in rows:
         results[found.video_ids[video]].append({"segment": segment, "label": label, "score": score})
     content = {"version": "VERSION 1.3", "results": results, "external_data": {"used": False, "details": ""}}
-    scratch = path.with_name(f".{path.name}.partial")
-    scratch.write_bytes(orjson.dumps(content))
-    scratch.replace(path)
+    with replacing(path) as scratch:
+        scratch.write_bytes(orjson.dumps(content))
 
 
 def read_activitynet_json(path: Path, *, labelled: bool = True) -> Rows:

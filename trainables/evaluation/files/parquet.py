@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from trainables.detections import Detections
 from trainables.evaluation.files.rows import Rows, label_names
+from trainables.files import replacing
 
 _COLUMNS = pa.schema(
     [
@@ -36,9 +37,8 @@ def write_detections_parquet(path: Path, found: Detections, class_names: Sequenc
     metadata = {"video_ids": json.dumps(list(found.video_ids))}
     arrays = [pa.array(column, field.type) for column, field in zip(columns, _COLUMNS, strict=True)]
     table = pa.table(arrays, schema=_COLUMNS.with_metadata(metadata))
-    scratch = path.with_name(f".{path.name}.partial")
-    pq.write_table(table, scratch)
-    scratch.replace(path)
+    with replacing(path) as scratch:
+        pq.write_table(table, scratch)
 
 
 def read_parquet(path: Path) -> Rows:

@@ -9,6 +9,7 @@ import numpy as np
 
 from trainables.detections import Detections
 from trainables.evaluation.files.rows import Rows, label_names
+from trainables.files import replacing
 
 #: Official ids of the 20 detection classes, which are UCF101's. Source: THUMOS'14 detclasslist.txt.
 CLASS_IDS = {
@@ -51,9 +52,8 @@ def write_thumos_text(path: Path, found: Detections, class_names: Sequence[str])
         raise ValueError(f"{path}: video id {blank[0]!r} has a blank, which this format cannot hold; write JSON")
     rows = zip(found.video.tolist(), found.segments_s.tolist(), names, found.scores.tolist(), strict=True)
     lines = [f"{found.video_ids[v]} {s[0]!r} {s[1]!r} {CLASS_IDS[name]} {score!r}\n" for v, s, name, score in rows]
-    scratch = path.with_name(f".{path.name}.partial")
-    scratch.write_text("".join(lines), encoding="utf-8")
-    scratch.replace(path)
+    with replacing(path) as scratch:
+        scratch.write_text("".join(lines), encoding="utf-8")
 
 
 def read_thumos_text(path: Path) -> Rows:

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from trainables.detections import FloatArray, IntArray
 from trainables.evaluation.checks import BoolArray, within
+from trainables.files import replacing
 
 #: Outcome of a detection at a threshold.
 TRUE_POSITIVE, FALSE_POSITIVE, IGNORED = 1, 0, -1
@@ -90,10 +91,12 @@ class Matches:
         columns |= {f"outcome_{i}": self.outcome[:, i] for i in range(self.outcome.shape[1])}
         table = pa.table({name: pa.array(values) for name, values in columns.items()})
         table = table.replace_schema_metadata({"matches": json.dumps(header)})
-        scratch = path.with_name(f".{path.name}.partial")
-        with pa.OSFile(str(scratch), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        with (
+            replacing(path) as scratch,
+            pa.OSFile(str(scratch), "wb") as sink,
+            pa.ipc.new_file(sink, table.schema) as writer,
+        ):
             writer.write_table(table)
-        scratch.replace(path)
 
 
 def _check_all(holds: BoolArray, rule: str) -> None:
