@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from trainables.config import Sampling
+from trainables.data.batches.passes import Pass
 from trainables.data.features.dataset import FeatureDataset
 from trainables.data.features.loader import LabelledVideo, load_batches
 from trainables.data.features.store import write_store
@@ -65,9 +66,7 @@ def file_batches(files: list[Path], load: Callable[[Path], Features], sampling: 
             LabelledVideo(path.stem, SNIPPET_SECONDS, load(path), np.array([[1.0, 2.0]]), np.zeros(1, np.int64))
             for path in files[first : first + size]
         ]
-        yield from load_batches(
-            videos, 1, sampling=sampling, batch_size=size, supervision="segments", seed=0, epoch=None
-        )
+        yield from load_batches(videos, 1, Pass(sampling, size, "segments", seed=0, epoch=None))
 
 
 def store_batches(dataset: FeatureDataset, sampling: Sampling, size: int) -> Iterator[Batch]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar, get_args
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from trainables.config import Sampling
-from trainables.data.batches.sampling import Sampled, check_sampling
-from trainables.records import SegmentTargets, Supervision
+from trainables.data.batches.passes import Pass
+from trainables.data.batches.sampling import Sampled
+from trainables.records import SegmentTargets
 from trainables.segments import FloatArray, clip_segments, seconds_to_grid
 
 #: Kinds of sampling that make several inputs of one video, each a part of it.
@@ -111,115 +112,76 @@ class Input(Generic[V]):
         return cut, inside & (share >= min_share) & (left >= min_length)
 
 
-def plan_batches(
-    videos: Sequence[V],
-    sampling: Sampling,
-    *,
-    batch_size: int,
-    supervision: Supervision,
-    seed: int,
-    epoch: int | None,
-    rank: int,
-    world_size: int,
-) -> tuple[str, list[tuple[Sequence[Input[V]], int]]]:
+def plan_batches(videos: Sequence[V], wanted: Pass) -> list[tuple[Sequence[Input[V]], int]]:
     """What one pass hands out to a worker.
 
     Args:
         videos: of the split, in its order.
-        sampling: see :meth:`trainables.contracts.Dataset.batches`, as the rest.
-        batch_size: see there.
-        supervision: see there.
-        seed: see there.
-        epoch: see there.
-        rank: see there.
-        world_size: see there.
+        wanted: the pass.
 
     Returns:
-        The kind of sampling it is now; and of every batch in which this worker has a part, that part and T, what the
-        whole batch is padded to.
+        Of every batch in which this worker has a part, that part and T, what the whole batch is padded to.
 
     Raises:
-        ValueError: an argument is out of bounds, or no window of the whole split shows enough of an instance.
+        ValueError: no window of the whole split shows enough of an instance.
     """
-    training = epoch is not None
-    _check(sampling, training, batch_size, supervision, rank, world_size)
-    kind = sampling.train if training else sampling.test
-    inputs = _plan(videos, sampling, seed, epoch)
-    chunks = [inputs[first : first + batch_size] for first in range(0, len(inputs), batch_size)]
-    widths = [max(map(len, chunk)) if kind == "native" else sampling.length for chunk in chunks]
-    shares = [(chunk[rank::world_size], width) for chunk, width in zip(chunks, widths, strict=True)]
-    return kind, [(own, width) for own, width in shares if own]
+    inputs = _plan(videos, wanted)
+    chunks = [inputs[first : first + wanted.batch_size] for first in range(0, len(inputs), wanted.batch_size)]
+    widths = [max(map(len, chunk)) if wanted.kind == "native" else wanted.sampling.length for chunk in chunks]
+    shares = [(chunk[wanted.rank :: wanted.world_size], width) for chunk, width in zip(chunks, widths, strict=True)]
+    return [(own, width) for own, width in shares if own]
 
 
-def _check(
-    sampling: Sampling, training: bool, batch_size: int, supervision: Supervision, rank: int, world_size: int
-) -> None:
-    check_sampling(sampling)
-    if batch_size < 1:
-        raise ValueError(f"batch_size: {batch_size} must be 1 or more")
-    if not 0 <= rank < world_size:
-        raise ValueError(f"rank: {rank} must be from 0 to world_size - 1 = {world_size - 1}")
-    if supervision not in get_args(Supervision):
-        raise ValueError(f"supervision: '{supervision}' is none of {', '.join(get_args(Supervision))}")
-    if training and sampling.min_inside > 0 and supervision != "segments":
-        raise ValueError(f"sampling.min_inside: {sampling.min_inside} reads segments; '{supervision}' allows none")
-
-
-def _plan(videos: Sequence[V], sampling: Sampling, seed: int, epoch: int | None) -> list[Input[V]]:
+def _plan(videos: Sequence[V], wanted: Pass) -> list[Input[V]]:
     """All workers' inputs, in the order in which they are handed out."""
     numbers = range(len(videos))
     # a key of four words: shorter ones are padded with zeros, and would make two videos draw alike
-    own = [np.random.Generator(np.random.PCG64([1, seed, epoch or 0, number])) for number in numbers]
+    own = [np.random.Generator(np.random.PCG64([1, wanted.seed, wanted.epoch or 0, number])) for number in numbers]
     order = list(numbers)
-    if epoch is not None:
+    if wanted.training:
         places = [generator.random() for generator in own]
         order.sort(key=lambda number: (places[number], number))
     drawn: list[tuple[float, Input[V]]] = []
     for number in order:
         # windows of one video are spread over the epoch
-        for item in _inputs_of(videos[number], number, sampling, epoch is not None, own[number]):
-            drawn.append((0.0 if epoch is None else own[number].random(), item))
+        for item in _inputs_of(videos[number], number, wanted, own[number]):
+            drawn.append((own[number].random() if wanted.training else 0.0, item))
     if videos and not drawn:
-        raise ValueError(
-            f"sampling.min_inside: no window holds {sampling.min_inside} of an instance; lower it or raise the length"
-        )
+        least = wanted.sampling.min_inside
+        raise ValueError(f"sampling.min_inside: no window holds {least} of an instance; lower it or raise the length")
     drawn.sort(key=lambda item: item[0])
     return [item for _, item in drawn]
 
 
-def _inputs_of(
-    video: V, number: int, sampling: Sampling, training: bool, generator: np.random.Generator
-) -> list[Input[V]]:
+def _inputs_of(video: V, number: int, wanted: Pass, generator: np.random.Generator) -> list[Input[V]]:
     """One video's inputs, without the training windows that show too little of every instance."""
-    sampled = video.sampled(sampling, training=training, generator=generator)
+    sampling = wanted.sampling
+    sampled = video.sampled(sampling, training=wanted.training, generator=generator)
     inputs = [Input(video, one, number, part) for part, one in enumerate(sampled)]
-    if training and sampling.train in _PARTS and sampling.min_inside > 0:
+    if wanted.training and wanted.kind in _PARTS and sampling.min_inside > 0:
         return [item for item in inputs if item.targets_grid(sampling.min_inside, sampling.min_target)[1].any()]
     return inputs
 
 
-def common_fields(
-    inputs: Sequence[Input[V]], width: int, num_classes: int, sampling: Sampling, kind: str, supervision: Supervision
-) -> dict[str, Any]:
+def common_fields(inputs: Sequence[Input[V]], width: int, num_classes: int, wanted: Pass) -> dict[str, Any]:
     """Everything of a :class:`trainables.records.Batch` but what was read of the videos.
 
     Args:
         inputs: B of them.
         width: T.
         num_classes: K.
-        sampling: see :meth:`trainables.contracts.Dataset.batches`.
-        kind: which kind of sampling it is now.
-        supervision: labels that may be handed out.
+        wanted: the pass.
     """
     valid = np.arange(width) < np.asarray([len(item) for item in inputs])[:, None]
-    full = supervision == "segments"
-    keep_ratio, min_target = (sampling.keep_ratio, sampling.min_target) if kind in _PARTS else (0.0, 0.0)
+    full = wanted.supervision == "segments"
+    sampling = wanted.sampling
+    keep_ratio, min_target = (sampling.keep_ratio, sampling.min_target) if wanted.kind in _PARTS else (0.0, 0.0)
     return {
         "video_ids": tuple(item.video.video_id for item in inputs),
         "valid_mask": torch.from_numpy(valid),
         "seconds_per_sample": torch.tensor([item.seconds_per_sample for item in inputs], dtype=torch.float64),
         "start_s": torch.tensor([item.start_s for item in inputs], dtype=torch.float64),
-        "video_labels": None if supervision == "none" else _video_labels(inputs, num_classes),
+        "video_labels": None if wanted.supervision == "none" else _video_labels(inputs, num_classes),
         "segments": tuple(_targets(item, keep_ratio, min_target) for item in inputs) if full else None,
         "frame_labels": _frame_labels(inputs, valid, num_classes) if full else None,
     }

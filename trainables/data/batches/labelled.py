@@ -2,50 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from trainables.config import Sampling
+from trainables.data.batches.annotated import SplitVideo, permuted
+from trainables.data.batches.passes import Pass
 from trainables.data.schema import SPLITS
 from trainables.detections import FloatArray, GroundTruth
+from trainables.records import Batch, Supervision
 
 
-@dataclass(frozen=True)
-class Annotations:
-    """Segments of one video.
-
-    Attributes:
-        segments_s: (n, 2) start, end in seconds.
-        labels: (n,) class ids.
-        ambiguous: (n,) True = excuses a miss, is no instance.
-    """
-
-    segments_s: FloatArray
-    labels: npt.NDArray[np.int64]
-    ambiguous: npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class SplitVideo:
-    """One video.
-
-    Attributes:
-        video_id: unique.
-        split: train, select or test.
-        duration_s: length, seconds.
-        annotations: its segments.
-    """
-
-    video_id: str
-    split: str
-    duration_s: float
-    annotations: Annotations
-
-
-class LabelledVideos:
-    """Splits and ground truth.
+class LabelledVideos(ABC):
+    """Splits, ground truth, and the passes over a split.
 
     Args:
         videos: in their order.
@@ -103,6 +75,29 @@ class LabelledVideos:
             ambiguous_s=segments_s[ambiguous],
         )
 
+    def batches(
+        self,
+        split: str,
+        *,
+        sampling: Sampling,
+        batch_size: int,
+        supervision: Supervision,
+        seed: int,
+        epoch: int | None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> Iterator[Batch]:
+        """Inputs of one pass; see :class:`trainables.contracts.Dataset`. Ambiguous segments are never handed out.
+
+        Raises:
+            ValueError: an argument out of bounds, or trimmed clips of a data set without any.
+        """
+        return self._batches(split, Pass(sampling, batch_size, supervision, seed, epoch, rank, world_size))
+
+    @abstractmethod
+    def _batches(self, split: str, wanted: Pass) -> Iterator[Batch]:
+        """Also of the split "trimmed"."""
+
     def _of(self, split: str) -> list[int]:
         if split not in self._rows:
             raise ValueError(f"split '{split}' is none of {', '.join(SPLITS)}")
@@ -112,23 +107,3 @@ class LabelledVideos:
         """(n, 2) segments in seconds and (n,) labels of a video, as training may see them: no ambiguous ones."""
         own = self._annotations[index]
         return own.segments_s[~own.ambiguous], own.labels[~own.ambiguous]
-
-
-def permuted(
-    annotations: Mapping[int, Annotations], rows: Sequence[int], durations_s: Sequence[float], seed: int
-) -> dict[int, Annotations]:
-    """Annotations of whole videos exchanged among ``rows``: no video keeps its own where there are two or more.
-
-    Args:
-        annotations: by index of the video.
-        rows: the videos that take part.
-        durations_s: by index; times are scaled with the videos' lengths, so that every segment stays inside.
-        seed: of the order.
-    """
-    order = np.random.Generator(np.random.PCG64([2, seed, 0, 0])).permutation(len(rows))
-    result = {}
-    for place, source in zip(order, np.roll(order, 1), strict=True):
-        to, own = rows[place], annotations[rows[source]]
-        scale = durations_s[to] / durations_s[rows[source]]
-        result[to] = Annotations(own.segments_s * scale, own.labels, own.ambiguous)
-    return result

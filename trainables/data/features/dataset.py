@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from trainables.config import Sampling
-from trainables.data.batches.labelled import Annotations, LabelledVideos, SplitVideo
+from trainables.data.batches.annotated import Annotations, SplitVideo
+from trainables.data.batches.labelled import LabelledVideos
+from trainables.data.batches.passes import Pass
 from trainables.data.features.loader import LabelledVideo, load_batches
 from trainables.data.features.store import FeatureStore
 from trainables.data.features.trimmed import has_trimmed, trimmed_folder
 from trainables.data.schema import TRIMMED
-from trainables.records import Batch, Supervision
+from trainables.records import Batch
 from trainables.segments import check_segments
 
 
@@ -46,47 +47,12 @@ class FeatureDataset(LabelledVideos):
         """C."""
         return self._store.feat_dim
 
-    def batches(
-        self,
-        split: str,
-        *,
-        sampling: Sampling,
-        batch_size: int,
-        supervision: Supervision,
-        seed: int,
-        epoch: int | None,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> Iterator[Batch]:
-        """Inputs of one pass; see :class:`trainables.contracts.Dataset`. Ambiguous segments are never handed out.
-
-        Raises:
-            ValueError: an argument out of bounds, or trimmed clips of a data set without any.
-        """
+    def _batches(self, split: str, wanted: Pass) -> Iterator[Batch]:
         if split == TRIMMED:
             if self._trimmed is None:
                 raise ValueError(f"split '{TRIMMED}': {self._store.folder} has no trimmed clips")
-            return self._trimmed.batches(
-                "train",
-                sampling=sampling,
-                batch_size=batch_size,
-                supervision=supervision,
-                seed=seed,
-                epoch=epoch,
-                rank=rank,
-                world_size=world_size,
-            )
-        return load_batches(
-            [self._labelled(i) for i in self._of(split)],
-            len(self.class_names),
-            sampling=sampling,
-            batch_size=batch_size,
-            supervision=supervision,
-            seed=seed,
-            epoch=epoch,
-            rank=rank,
-            world_size=world_size,
-        )
+            return self._trimmed._batches("train", wanted)
+        return load_batches([self._labelled(i) for i in self._of(split)], len(self.class_names), wanted)
 
     def _labelled(self, index: int) -> LabelledVideo:
         row = self._store.videos[index]

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from trainables.config import Sampling
 from trainables.data.batches.inputs import Input, common_fields, plan_batches
+from trainables.data.batches.passes import Pass
 from trainables.data.batches.sampling import Sampled, sample_video, write
 from trainables.data.schema import Features
-from trainables.records import Batch, Supervision
+from trainables.records import Batch
 from trainables.segments import FloatArray
 
 
@@ -43,47 +44,20 @@ class LabelledVideo:
         return sample_video(self.feats, sampling, training=training, generator=generator)
 
 
-def load_batches(
-    videos: Sequence[LabelledVideo],
-    num_classes: int,
-    *,
-    sampling: Sampling,
-    batch_size: int,
-    supervision: Supervision,
-    seed: int,
-    epoch: int | None,
-    rank: int = 0,
-    world_size: int = 1,
-) -> Iterator[Batch]:
-    """Inputs of one pass; arguments as in :meth:`trainables.contracts.Dataset.batches`.
+def load_batches(videos: Sequence[LabelledVideo], num_classes: int, wanted: Pass) -> Iterator[Batch]:
+    """Inputs of one pass.
 
     Args:
         videos: of the split, in its order.
         num_classes: K.
-        sampling: see there, as the rest.
-        batch_size: see there.
-        supervision: see there.
-        seed: see there.
-        epoch: see there.
-        rank: see there.
-        world_size: see there.
+        wanted: the pass.
 
     Raises:
-        ValueError: an argument out of bounds; at once, not when the first batch is read.
+        ValueError: no window shows enough of an instance; at once, not when the first batch is read.
     """
-    kind, shares = plan_batches(
-        videos,
-        sampling,
-        batch_size=batch_size,
-        supervision=supervision,
-        seed=seed,
-        epoch=epoch,
-        rank=rank,
-        world_size=world_size,
-    )
     return (
-        Batch(feats=_features(own, width), **common_fields(own, width, num_classes, sampling, kind, supervision))
-        for own, width in shares
+        Batch(feats=_features(own, width), **common_fields(own, width, num_classes, wanted))
+        for own, width in plan_batches(videos, wanted)
     )
 
 

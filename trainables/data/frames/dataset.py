@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from trainables.config import Sampling
 from trainables.data.batches.labelled import LabelledVideos
+from trainables.data.batches.passes import Pass
 from trainables.data.frames.folder import Damaged, open_folder
 from trainables.data.frames.loader import FramesVideo, frame_input, load_frame_batches
 from trainables.data.schema import TRIMMED
 from trainables.data.video.reader import VideoReader
 from trainables.data.video.sampling import as_rate
-from trainables.records import Batch, Supervision
+from trainables.records import Batch
 
 
 class FrameDataset(LabelledVideos):
@@ -48,40 +48,12 @@ class FrameDataset(LabelledVideos):
         """C: red, green and blue."""
         return 3
 
-    def batches(
-        self,
-        split: str,
-        *,
-        sampling: Sampling,
-        batch_size: int,
-        supervision: Supervision,
-        seed: int,
-        epoch: int | None,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> Iterator[Batch]:
-        """Inputs of one pass; see :class:`trainables.contracts.Dataset` and :mod:`trainables.data.frames.loader`.
-
-        Ambiguous segments are never handed out.
-
-        Raises:
-            ValueError: an argument out of bounds, no ``sampling.frames``, or trimmed clips, which there are none of.
-        """
+    def _batches(self, split: str, wanted: Pass) -> Iterator[Batch]:
         if split == TRIMMED:
             raise ValueError(f"split '{TRIMMED}': {self._folder.folder} has no trimmed clips")
-        wanted = frame_input(sampling)
-        return load_frame_batches(
-            [self._labelled(index, wanted.fps) for index in self._of(split)],
-            len(self.class_names),
-            self._reader,
-            sampling=sampling,
-            batch_size=batch_size,
-            supervision=supervision,
-            seed=seed,
-            epoch=epoch,
-            rank=rank,
-            world_size=world_size,
-        )
+        fps = frame_input(wanted.sampling).fps
+        videos = [self._labelled(index, fps) for index in self._of(split)]
+        return load_frame_batches(videos, len(self.class_names), self._reader, wanted)
 
     def _labelled(self, index: int, fps: float) -> FramesVideo:
         video, file, rate = self._folder.videos[index], self._folder.files[index], as_rate(fps)

@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 
 from trainables.data.annotations import AnnotatedVideo, AnnotationSet
-from trainables.data.batches.labelled import Annotations, SplitVideo
+from trainables.data.batches.annotated import Annotations, SplitVideo
 from trainables.data.readers import read_annotations
 from trainables.data.schema import SPLITS
 from trainables.data.video.files import find_videos

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from trainables.config import FrameInput, Sampling
 from trainables.data.batches.inputs import Input, common_fields, plan_batches
+from trainables.data.batches.passes import Pass
 from trainables.data.batches.sampling import Sampled, sample_positions
 from trainables.data.video.geometry import FrameTransform, random_crop_at
 from trainables.data.video.reader import Clip, Request, VideoReader
-from trainables.records import Batch, Supervision
+from trainables.records import Batch
 from trainables.segments import FloatArray
 
 #: Kinds of sampling that need features: they are interpolated, or compared.
@@ -83,71 +84,48 @@ def frame_input(sampling: Sampling) -> FrameInput:
 
 
 def load_frame_batches(
-    videos: Sequence[FramesVideo],
-    num_classes: int,
-    reader: VideoReader,
-    *,
-    sampling: Sampling,
-    batch_size: int,
-    supervision: Supervision,
-    seed: int,
-    epoch: int | None,
-    rank: int = 0,
-    world_size: int = 1,
+    videos: Sequence[FramesVideo], num_classes: int, reader: VideoReader, wanted: Pass
 ) -> Iterator[Batch]:
     """Inputs of one pass; the next ones are decoded while the caller works on one.
 
     ``Batch.frames`` is (B, 3, T, H, W) uint8, RGB; behind the end of a video its last frame is repeated, and
-    ``valid_mask`` is False there.
+    ``valid_mask`` is False there. Place of the crop and mirroring follow from the seed, the epoch, the video and the
+    window alone.
 
     Args:
         videos: of the split, in its order, with the rate of ``sampling.frames``.
         num_classes: K.
         reader: decodes.
-        sampling: see :meth:`trainables.contracts.Dataset.batches`, as the rest.
-        batch_size: see there.
-        supervision: see there.
-        seed: see there; place of the crop and mirroring follow from it, the epoch, the video and the window alone.
-        epoch: see there.
-        rank: see there.
-        world_size: see there.
+        wanted: the pass.
 
     Raises:
-        ValueError: an argument out of bounds; at once, not when the first batch is read.
+        ValueError: sampling that frames cannot have, or no window that shows enough of an instance; at once, not when
+            the first batch is read.
         VideoError: while reading: a video is not any more what it was.
     """
-    wanted = frame_input(sampling)
-    kind, shares = plan_batches(
-        videos,
-        sampling,
-        batch_size=batch_size,
-        supervision=supervision,
-        seed=seed,
-        epoch=epoch,
-        rank=rank,
-        world_size=world_size,
-    )
+    form = frame_input(wanted.sampling)
+    shares = plan_batches(videos, wanted)
 
     def batches() -> Iterator[Batch]:
-        looks = [[_look(item, wanted, seed, epoch) for item in own] for own, _ in shares]
+        looks = [[_look(item, form, wanted) for item in own] for own, _ in shares]
         clips = reader.read_many(
             _request(item, look, reader)
             for (own, _), of_own in zip(shares, looks, strict=True)
             for item, look in zip(own, of_own, strict=True)
         )
         for (own, width), of_own in zip(shares, looks, strict=True):
-            fields = common_fields(own, width, num_classes, sampling, kind, supervision)
-            yield Batch(frames=_stacked(islice(clips, len(own)), of_own, width, wanted), **fields)
+            frames = _stacked(islice(clips, len(own)), of_own, width, form)
+            yield Batch(frames=frames, **common_fields(own, width, num_classes, wanted))
 
     return batches()
 
 
-def _look(item: Input[FramesVideo], wanted: FrameInput, seed: int, epoch: int | None) -> _Look:
-    if epoch is None:
-        return _Look(FrameTransform(size=wanted.size, crop=wanted.crop), mirrored=False)
-    generator = np.random.Generator(np.random.PCG64([7, seed, epoch, item.number, item.part]))
-    transform = FrameTransform(size=wanted.size, crop=wanted.crop, crop_at=random_crop_at(generator))
-    return _Look(transform, mirrored=wanted.mirror and bool(generator.random() < 0.5))
+def _look(item: Input[FramesVideo], form: FrameInput, wanted: Pass) -> _Look:
+    if wanted.epoch is None:
+        return _Look(FrameTransform(size=form.size, crop=form.crop), mirrored=False)
+    generator = np.random.Generator(np.random.PCG64([7, wanted.seed, wanted.epoch, item.number, item.part]))
+    transform = FrameTransform(size=form.size, crop=form.crop, crop_at=random_crop_at(generator))
+    return _Look(transform, mirrored=form.mirror and bool(generator.random() < 0.5))
 
 
 def _request(item: Input[FramesVideo], look: _Look, reader: VideoReader) -> Request:
@@ -161,9 +139,9 @@ def _request(item: Input[FramesVideo], look: _Look, reader: VideoReader) -> Requ
     return Request(video.file, shown[item.sampled.positions.astype(np.int64)], look.transform)
 
 
-def _stacked(clips: Iterator[Clip], looks: Sequence[_Look], width: int, wanted: FrameInput) -> Tensor:
+def _stacked(clips: Iterator[Clip], looks: Sequence[_Look], width: int, form: FrameInput) -> Tensor:
     """(B, 3, T, H, W)."""
-    frames = np.empty((len(looks), 3, width, *wanted.crop), np.uint8)
+    frames = np.empty((len(looks), 3, width, *form.crop), np.uint8)
     for row, clip, look in zip(frames, clips, looks, strict=True):
         shown = clip.frames[:, :, ::-1] if look.mirrored else clip.frames
         row[:, : len(shown)] = shown.transpose(3, 0, 1, 2)

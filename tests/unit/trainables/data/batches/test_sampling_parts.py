@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainables.config import Sampling
+from trainables.data.batches.passes import Pass
 from trainables.data.batches.sampling import sample_video
 from trainables.data.batches.shots import feature_change, shot_clips
 from trainables.data.features.loader import LabelledVideo, load_batches
@@ -32,7 +33,7 @@ def _video(length: int, segments: list[tuple[float, float]], name: str = "v", st
 
 def _load(videos: list[LabelledVideo], sampling: Sampling, **changes: Any) -> list[Batch]:
     arguments: dict[str, Any] = {"batch_size": 4, "supervision": "segments", "seed": 0, "epoch": 0}
-    return list(load_batches(videos, 3, sampling=sampling, **(arguments | changes)))
+    return list(load_batches(videos, 3, Pass(sampling, **(arguments | changes))))
 
 
 def _inputs(videos: list[LabelledVideo], sampling: Sampling, **changes: Any) -> dict[float, list[list[float]]]:

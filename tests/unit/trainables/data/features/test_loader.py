@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from trainables.config import Sampling
+from trainables.data.batches.passes import Pass
 from trainables.data.features.loader import LabelledVideo, load_batches
 from trainables.records import Batch
 
@@ -30,7 +31,7 @@ def _video(
 
 def _load(videos: list[LabelledVideo], sampling: Sampling, **changes: Any) -> list[Batch]:
     arguments: dict[str, Any] = {"batch_size": 3, "supervision": "segments", "seed": 0, "epoch": None}
-    return list(load_batches(videos, 3, sampling=sampling, **(arguments | changes)))
+    return list(load_batches(videos, 3, Pass(sampling, **(arguments | changes))))
 
 
 def test_native_pads_to_the_longest_of_the_batch() -> None:
@@ -206,4 +207,4 @@ def test_bad_arguments_are_named_before_the_first_batch(
 ) -> None:
     arguments: dict[str, Any] = {"batch_size": 3, "supervision": "none", "seed": 0, "epoch": None}
     with pytest.raises(ValueError, match=complaint):
-        load_batches([_video("a", 3)], 3, sampling=sampling, **(arguments | changes))
+        Pass(sampling, **(arguments | changes))
