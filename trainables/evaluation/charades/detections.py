@@ -49,9 +49,6 @@ class Charades25(PlainMap):
     on_unknown_label: Literal["error", "drop"] = param(
         "error", "detections with a class id outside the classes: refuse, or leave out and count"
     )
-    on_unknown_video: Literal["error", "drop"] = param(
-        "error", "detections on videos that are not in the ground truth: refuse, or leave out and count"
-    )
     on_reversed_segment: Literal["error", "swap"] = param(
         "error", "detections that end before they start: refuse, or exchange the two times"
     )
@@ -63,7 +60,6 @@ class Charades25(PlainMap):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_choice("on_unknown_label", ("error", "drop"))
-        self._check_choice("on_unknown_video", ("error", "drop"))
         self._check_choice("on_reversed_segment", ("error", "swap"))
         if not 1 <= self.smooth_half <= FINE_POINTS:
             raise ValueError(f"smooth_half: {self.smooth_half} must be from 1 to {FINE_POINTS}")

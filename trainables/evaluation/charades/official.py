@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
-from trainables.config import param
 from trainables.detections import FloatArray, GroundTruth
 from trainables.evaluation.checks import check_ground_truth
 from trainables.evaluation.frames.labels import (
@@ -28,18 +27,7 @@ from trainables.evaluation.videos.scores import VideoScores, check_video_scores,
 
 
 @dataclass(frozen=True)
-class _CharadesMap(PlainMap):
-    on_unknown_video: Literal["error", "drop"] = param(
-        "error", "predictions on videos that are not in the ground truth: refuse, or leave out and count"
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._check_choice("on_unknown_video", ("error", "drop"))
-
-
-@dataclass(frozen=True)
-class FrameMapCharades25(_CharadesMap):
+class FrameMapCharades25(PlainMap):
     """Plain AP over 25 points of every video; a point is positive on the border of a segment, too.
 
     Three aggregates: ``frame_map_25``, the mean over classes; ``frame_wap_25``, the mean weighted by positive points
@@ -103,7 +91,7 @@ class FrameMapCharades25(_CharadesMap):
 
 
 @dataclass(frozen=True)
-class VideoMapCharades(_CharadesMap):
+class VideoMapCharades(PlainMap):
     """Multi-label plain AP over videos: mean over classes, and mean weighted by positive videos.
 
     Source: Charades_v1_classify.m. As there, the scores of videos without any action are never read: such videos rank

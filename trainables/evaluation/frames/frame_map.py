@@ -32,18 +32,11 @@ class FrameMapDense(PlainMap):
     metrics_doc: ClassVar[str] = "mean over classes of plain AP over all frames; start < t < end is positive"
     takes: ClassVar[Takes] = "frame_scores"
 
-    on_unknown_video: Literal["error", "drop"] = param(
-        "error", "predictions on videos that are not in the ground truth: refuse, or leave out and count"
-    )
     on_empty_class: Literal["error", "zero", "exclude"] = param(
         "zero",
         "classes without any positive frame: refuse, count as AP 0, or leave out of the mean",
         source="piergiaj/super-events-cvpr18:apmeter.py",
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._check_choice("on_unknown_video", ("error", "drop"))
 
     def metric_names(self) -> tuple[str, ...]:
         """``frame_map``."""

@@ -84,9 +84,13 @@ class PlainMap(RankingProtocol):
     on_empty_class: Literal["error", "zero", "exclude"] = param(
         "error", "classes without any positive item: refuse, count as AP 0, or leave out of the mean"
     )
+    on_unknown_video: Literal["error", "drop"] = param(
+        "error", "predictions on videos that are not in the ground truth: refuse, or leave out and count"
+    )
 
     def __post_init__(self) -> None:
         self._check_choice("on_empty_class", ("error", "zero", "exclude"))
+        self._check_choice("on_unknown_video", ("error", "drop"))
 
     def _matches(
         self,

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
-from trainables.config import param
 from trainables.detections import FloatArray, GroundTruth
 from trainables.evaluation.checks import check_ground_truth
 from trainables.evaluation.precision.average_precision import class_ap
@@ -31,14 +30,6 @@ class MultilabelMap(PlainMap):
     version: ClassVar[str] = "1"
     metrics_doc: ClassVar[str] = "mean over classes of plain AP over videos; share of videos whose best class is true"
     takes: ClassVar[Takes] = "video_scores"
-
-    on_unknown_video: Literal["error", "drop"] = param(
-        "error", "predictions on videos that are not in the ground truth: refuse, or leave out and count"
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._check_choice("on_unknown_video", ("error", "drop"))
 
     def metric_names(self) -> tuple[str, ...]:
         """mAP and accuracy."""
