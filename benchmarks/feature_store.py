@@ -20,7 +20,7 @@ import torch
 from trainables.config import Sampling
 from trainables.data.batches.passes import Pass
 from trainables.data.features.dataset import FeatureDataset
-from trainables.data.features.loader import LabelledVideo, load_batches
+from trainables.data.features.loader import FeaturesVideo, load_batches
 from trainables.data.features.store import write_store
 from trainables.data.schema import Features, Segment, Video
 from trainables.records import Batch
@@ -63,7 +63,7 @@ def file_batches(files: list[Path], load: Callable[[Path], Features], sampling: 
     """Batches of ``size`` videos whose features are loaded when the batch is made."""
     for first in range(0, len(files), size):
         videos = [
-            LabelledVideo(path.stem, SNIPPET_SECONDS, load(path), np.array([[1.0, 2.0]]), np.zeros(1, np.int64))
+            FeaturesVideo(path.stem, SNIPPET_SECONDS, load(path), np.array([[1.0, 2.0]]), np.zeros(1, np.int64))
             for path in files[first : first + size]
         ]
         yield from load_batches(videos, 1, Pass(sampling, size, "segments", seed=0, epoch=None))

@@ -11,7 +11,7 @@ import numpy as np
 from trainables.data.batches.annotated import Annotations, SplitVideo
 from trainables.data.batches.labelled import LabelledVideos
 from trainables.data.batches.passes import Pass
-from trainables.data.features.loader import LabelledVideo, load_batches
+from trainables.data.features.loader import FeaturesVideo, load_batches
 from trainables.data.features.store import FeatureStore
 from trainables.data.features.trimmed import has_trimmed, trimmed_folder
 from trainables.data.schema import TRIMMED
@@ -54,10 +54,10 @@ class FeatureDataset(LabelledVideos):
             return self._trimmed._batches("train", wanted)
         return load_batches([self._labelled(i) for i in self._of(split)], len(self.class_names), wanted)
 
-    def _labelled(self, index: int) -> LabelledVideo:
+    def _labelled(self, index: int) -> FeaturesVideo:
         row = self._store.videos[index]
         segments_s, labels = self._instances(index)
-        return LabelledVideo(
+        return FeaturesVideo(
             video_id=row["video_id"],
             snippet_seconds=row["snippet_seconds"],
             feats=self._store.features(index),

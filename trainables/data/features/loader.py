@@ -20,7 +20,7 @@ from trainables.segments import FloatArray
 
 
 @dataclass(frozen=True)
-class LabelledVideo:
+class FeaturesVideo:
     """What a pass needs to know of one video.
 
     Attributes:
@@ -44,7 +44,7 @@ class LabelledVideo:
         return sample_video(self.feats, sampling, training=training, generator=generator)
 
 
-def load_batches(videos: Sequence[LabelledVideo], num_classes: int, wanted: Pass) -> Iterator[Batch]:
+def load_batches(videos: Sequence[FeaturesVideo], num_classes: int, wanted: Pass) -> Iterator[Batch]:
     """Inputs of one pass.
 
     Args:
@@ -61,7 +61,7 @@ def load_batches(videos: Sequence[LabelledVideo], num_classes: int, wanted: Pass
     )
 
 
-def _features(inputs: Sequence[Input[LabelledVideo]], width: int) -> Tensor:
+def _features(inputs: Sequence[Input[FeaturesVideo]], width: int) -> Tensor:
     """(B, C, T); what is missing is 0."""
     # channels first at once: turning a finished (B, T, C) array costs more than all the rest
     feats = np.zeros((len(inputs), inputs[0].video.feats.shape[1], width), np.float32)

@@ -16,7 +16,7 @@ from trainables.config import Sampling
 from trainables.data.batches.passes import Pass
 from trainables.data.batches.sampling import sample_video
 from trainables.data.batches.shots import feature_change, shot_clips
-from trainables.data.features.loader import LabelledVideo, load_batches
+from trainables.data.features.loader import FeaturesVideo, load_batches
 from trainables.records import Batch
 from trainables.segments import grid_to_seconds
 
@@ -25,18 +25,18 @@ from trainables.segments import grid_to_seconds
 SP_TAD = Sampling("window", "window", 256, window_stride=(30, 128), keep_ratio=0.5, min_inside=1.0)
 
 
-def _video(length: int, segments: list[tuple[float, float]], name: str = "v", step: float = 1.0) -> LabelledVideo:
+def _video(length: int, segments: list[tuple[float, float]], name: str = "v", step: float = 1.0) -> FeaturesVideo:
     rows = np.asarray(segments, np.float64).reshape(-1, 2)
     feats = np.arange(length, dtype=np.float32)[:, None]
-    return LabelledVideo(name, step, feats, rows, np.arange(len(rows), dtype=np.int64) % 3)
+    return FeaturesVideo(name, step, feats, rows, np.arange(len(rows), dtype=np.int64) % 3)
 
 
-def _load(videos: list[LabelledVideo], sampling: Sampling, **changes: Any) -> list[Batch]:
+def _load(videos: list[FeaturesVideo], sampling: Sampling, **changes: Any) -> list[Batch]:
     arguments: dict[str, Any] = {"batch_size": 4, "supervision": "segments", "seed": 0, "epoch": 0}
     return list(load_batches(videos, 3, Pass(sampling, **(arguments | changes))))
 
 
-def _inputs(videos: list[LabelledVideo], sampling: Sampling, **changes: Any) -> dict[float, list[list[float]]]:
+def _inputs(videos: list[FeaturesVideo], sampling: Sampling, **changes: Any) -> dict[float, list[list[float]]]:
     """Time of coordinate 0 -> targets of that input."""
     found = {}
     for batch in _load(videos, sampling, **changes):
@@ -166,7 +166,7 @@ def test_clips_are_the_runs_of_a_shot(kinds: list[int], length: int) -> None:
 
 def test_shots_are_inputs_with_their_own_times() -> None:
     kinds = [0] * 5 + [1] * 2 + [2] * 3
-    video = LabelledVideo("v", 0.5, np.eye(3, dtype=np.float32)[kinds], np.array([[2.0, 4.0]]), np.array([1]))
+    video = FeaturesVideo("v", 0.5, np.eye(3, dtype=np.float32)[kinds], np.array([[2.0, 4.0]]), np.array([1]))
     (batch,) = _load([video], Sampling("shot", "shot", 4), batch_size=9, epoch=None)
     assert batch.start_s.tolist() == [0.0, 2.0, 2.5, 3.5]
     assert batch.valid_mask.sum(dim=1).tolist() == [4, 1, 2, 3]
@@ -206,7 +206,7 @@ def test_the_grid_leads_back_to_the_seconds(
     last += first == last
     exact = [(offset + n) * frames / fps for n in (first, last)]
     feats = np.random.default_rng(length).normal(size=(length, 2)).astype(np.float32)
-    video = LabelledVideo("v", step, feats, np.array([[float(t) for t in exact]]), np.array([0]), float(offset) * step)
+    video = FeaturesVideo("v", step, feats, np.array([[float(t) for t in exact]]), np.array([0]), float(offset) * step)
     sampling = Sampling("native", kind, width, (stride, stride))
     inputs = sample_video(feats, sampling, training=False, generator=np.random.default_rng(0))
     batches = _load([video], sampling, epoch=None, batch_size=1)

@@ -11,7 +11,7 @@ import torch
 
 from trainables.config import Sampling
 from trainables.data.batches.passes import Pass
-from trainables.data.features.loader import LabelledVideo, load_batches
+from trainables.data.features.loader import FeaturesVideo, load_batches
 from trainables.records import Batch
 
 NATIVE = Sampling("native", "native", 1)
@@ -22,14 +22,14 @@ WINDOW = Sampling("window", "window", 8, window_stride=(4, 8))
 
 def _video(
     name: str, length: int, segments: list[tuple[float, float, int]] | None = None, step: float = 0.5
-) -> LabelledVideo:
+) -> FeaturesVideo:
     rows = np.asarray(segments or [], np.float64).reshape(-1, 3)
     # channel 0 counts snippets, so that a sample tells where it comes from
     feats = np.stack([np.arange(length), np.full(length, length)], axis=1).astype(np.float32)
-    return LabelledVideo(name, step, feats, rows[:, :2], rows[:, 2].astype(np.int64))
+    return FeaturesVideo(name, step, feats, rows[:, :2], rows[:, 2].astype(np.int64))
 
 
-def _load(videos: list[LabelledVideo], sampling: Sampling, **changes: Any) -> list[Batch]:
+def _load(videos: list[FeaturesVideo], sampling: Sampling, **changes: Any) -> list[Batch]:
     arguments: dict[str, Any] = {"batch_size": 3, "supervision": "segments", "seed": 0, "epoch": None}
     return list(load_batches(videos, 3, Pass(sampling, **(arguments | changes))))
 
@@ -160,7 +160,7 @@ def test_a_video_draws_alike_whatever_else_is_in_the_split() -> None:
     few = [_video(f"v{i}", 50) for i in range(3)]
     sampling = Sampling("sparse", "uniform", 8)
 
-    def drawn(videos: list[LabelledVideo]) -> dict[str, list[float]]:
+    def drawn(videos: list[FeaturesVideo]) -> dict[str, list[float]]:
         batches = _load(videos, sampling, epoch=1)
         return {v: f[0].tolist() for b in batches for v, f in zip(b.video_ids, b.feats, strict=True)}  # type: ignore[arg-type]
 
