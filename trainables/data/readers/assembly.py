@@ -104,9 +104,9 @@ class _Assembly:
         return AnnotatedVideo(raw.video_id, subset or UNKNOWN_SUBSET, duration_s, fps, kept)
 
     def _segment(self, raw: RawSegment, duration_s: float | None) -> Segment | None:
-        if isinstance(raw.start, str) or isinstance(raw.end, str):
-            self._faults.add(_AS_TEXT, f"{raw.where}: {raw.start!r}, {raw.end!r}", "read as numbers")
-        start_s, end_s = _number(raw.start, raw.where), _number(raw.end, raw.where)
+        if isinstance(raw.start_s, str) or isinstance(raw.end_s, str):
+            self._faults.add(_AS_TEXT, f"{raw.where}: {raw.start_s!r}, {raw.end_s!r}", "read as numbers")
+        start_s, end_s = _number(raw.start_s, raw.where), _number(raw.end_s, raw.where)
         ambiguous = raw.label == AMBIGUOUS
         if not ambiguous and raw.label not in self._ids:
             near = difflib.get_close_matches(raw.label, self._ids, n=1)
@@ -129,7 +129,7 @@ class _Assembly:
         seen: set[Segment] = set()
         for row, segment in zip(raw.segments, segments, strict=True):
             if segment in seen:
-                where = f"{row.where}: '{row.label}' [{row.start}, {row.end}]"
+                where = f"{row.where}: '{row.label}' [{row.start_s}, {row.end_s}]"
                 self._faults.add("segment is there more than once", where, "kept")
             if segment is not None:
                 seen.add(segment)

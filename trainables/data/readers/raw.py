@@ -23,14 +23,14 @@ class RawSegment:
     """One annotation.
 
     Attributes:
-        start: seconds, a number or (a fault) a number as text.
-        end: as ``start``.
+        start_s: a number or (a fault) a number as text.
+        end_s: as ``start_s``.
         label: name of the class, or :data:`AMBIGUOUS`.
         where: file and row.
     """
 
-    start: Any
-    end: Any
+    start_s: Any
+    end_s: Any
     label: str
     where: str
 

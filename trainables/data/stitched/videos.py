@@ -78,14 +78,14 @@ class Overlay:
     Attributes:
         clip: what is shown, from its beginning.
         label: its class id.
-        start: first frame of the video.
-        end: frame after the last one.
+        start_frame: first frame of the video.
+        end_frame: frame after the last one.
     """
 
     clip: VideoClip
     label: int
-    start: int
-    end: int
+    start_frame: int
+    end_frame: int
 
 
 @dataclass(frozen=True)
@@ -192,12 +192,12 @@ def compose(
     number = 0
     for piece in plan.pieces:
         for frame in clips.read(piece.clip):
-            if waiting and number == waiting[0].end:
+            if waiting and number == waiting[0].end_frame:
                 waiting.pop(0)
                 over = None
-            if waiting and number == waiting[0].start:
+            if waiting and number == waiting[0].start_frame:
                 over = clips.read(waiting[0].clip)
-            yield frame if over is None else join(frame, over[number - waiting[0].start], overlap_style)
+            yield frame if over is None else join(frame, over[number - waiting[0].start_frame], overlap_style)
             number += 1
 
 
@@ -234,7 +234,7 @@ def activitynet_annotations(
 def _describe(plan: PlannedVideo[VideoClip], overlays: Sequence[Overlay], frame_s: float) -> StitchedVideo:
     segments = list(plan.segments(frame_s))
     for overlay in overlays:
-        start_s, end_s = snippets_to_seconds([overlay.start, overlay.end], frame_s).tolist()
+        start_s, end_s = snippets_to_seconds([overlay.start_frame, overlay.end_frame], frame_s).tolist()
         segments.append(Segment(start_s, end_s, overlay.label))
     segments.sort(key=lambda segment: (segment.start_s, segment.end_s, segment.label))
     names = [piece.clip.name for piece in plan.pieces] + [overlay.clip.name for overlay in overlays]
