@@ -24,6 +24,7 @@ class ToyDetector:
     supervision: ClassVar[str] = "video_labels"
     inputs: ClassVar[str] = "feats"
     views: ClassVar[tuple[str, ...]] = ("feats",)
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"far": {"x": 0.6, "epochs": 5}, "near": {"x": 0.35}}
 
     x: float = field(default=0.8, metadata={"doc": "position", "search": (0.0, 1.0), "bounds": (0.0, 1.0)})
     y: int = field(default=1, metadata={"doc": "steps", "search": (0, 4)})

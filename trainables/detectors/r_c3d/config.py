@@ -8,11 +8,13 @@ hundred features.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, ClassVar, Literal
 
 from trainables.config import Phase, Sampling, param
+from trainables.detectors.r_c3d.published import ON_FEATURES
 from trainables.detectors.r_c3d.settings import Optim, Settings, Trunk, Window
 
 
@@ -25,6 +27,7 @@ class Config(Settings):
     supervision: ClassVar[Literal["none", "video_labels", "segments"]] = "segments"
     inputs: ClassVar[str] = "feats"
     views: ClassVar[tuple[str, ...]] = ("rois",)
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = ON_FEATURES
 
     trunk: Trunk = field(default=Trunk(width=512))
     optim: Optim = field(default=Optim(optimizer="adam", lr=1e-3, epochs=20, lr_decay_epoch=15, batch_size=4))

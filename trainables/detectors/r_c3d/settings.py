@@ -210,12 +210,12 @@ class Window:
         bounds=(0.0, 1.0), source=f"{_RELEASE}:preprocess",
     )  # fmt: skip
     min_target: float = param(
-        3.0, "what a window leaves of a target is at least so long, samples", bounds=(0.0, None),
+        3.0, "what a window leaves of a target is at least so long, samples; ActivityNet: 0.375, 3 frames of the "
+        "video; Charades, the release on THUMOS'14: 0", bounds=(0.0, None),
         source="sunnyxiaohu/R-C3D.pytorch:preprocess/thumos14; VisionLearningGroup/R-C3D:preprocess",
     )  # fmt: skip
     both_ways: bool = param(
-        True, "training windows slide from the beginning, and again from the end; the release on THUMOS'14: only "
-        "forwards",
+        True, "training windows slide from the beginning, and again from the end",
         source="4.1; R-C3D 4.1",
     )  # fmt: skip
 
