@@ -55,16 +55,16 @@ class Net:
 
 @dataclass(frozen=True)
 class Match:
-    """Which segments are positive, which are left out."""
+    """Which segments are positive, which are left out. Thresholds do not fall from step to step."""
 
     cpd_tiou: float = param(
-        0.4, "anchors of a higher tIoU are positive", search=(0.3, 0.45), bounds=(0.0, 1.0), source=_NETWORK
+        0.4, "anchors of a higher tIoU are positive", search=(0.3, 0.7), bounds=(0.0, 1.0), source=_NETWORK
     )
     rpd_tiou: float = param(
-        0.5, "coarse segments of a higher tIoU are positive", search=(0.45, 0.55), bounds=(0.0, 1.0), source=_NETWORK
+        0.5, "coarse segments of a higher tIoU are positive", search=(0.3, 0.7), bounds=(0.0, 1.0), source=_NETWORK
     )
     fgd_tiou: float = param(
-        0.6, "refined segments of a higher tIoU are positive", search=(0.55, 0.7), bounds=(0.0, 1.0), source=_NETWORK
+        0.6, "refined segments of a higher tIoU are positive", search=(0.3, 0.7), bounds=(0.0, 1.0), source=_NETWORK
     )
     reject_bg_prob: float = param(
         0.99, "segments whose background probability reaches this take no further part", search=(0.9, 0.999),
