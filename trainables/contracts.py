@@ -99,6 +99,8 @@ class RoiHost(Detector, Protocol):
     roi_channels: int
     #: columns of ``RoiView.logits``: K, or K + 1 with background first.
     num_logits: int
+    #: whether regions are regressed for each class, or alike for all.
+    offsets_per_class: bool
     #: name of the classification loss on ``RoiView.logits`` among ``losses``.
     classification_loss_name: str
 
@@ -205,8 +207,14 @@ class TaskBase(torch.nn.Module):
         """Further (B, ...) tensors to store with the host's raw outputs, for ``rescore``."""
         return {}
 
-    def rescore(self, detections: Detections, raw: Sequence[RawOutput]) -> Detections:
-        """Change detections at inference, from what ``raw`` stored."""
+    def rescore(self, detections: Detections, raw: Sequence[RawOutput], config: Any) -> Detections:
+        """Change detections at inference, from what ``raw`` stored.
+
+        Args:
+            detections: of whole videos.
+            raw: stored outputs of these videos.
+            config: the task's ``Config``, possibly with other inference parameters than at training.
+        """
         return detections
 
 

@@ -68,6 +68,7 @@ class DetectionTrial:
     ) -> None:
         torch.set_num_threads(num_threads)
         self._config = detector
+        self._task_configs = tasks
         self._protocol = protocol
         self._seed = seed
         self._device = torch.device(device)
@@ -245,31 +246,35 @@ class DetectionTrial:
             self._raw[split] = sorted(everything, key=lambda raw: (raw.video_id, raw.start_s))
         return self._raw[split]
 
-    def detections(self, split: str, detector: Any) -> Detections:
-        """Detections of a split with the inference parameters of ``detector`` (a configuration)."""
+    def detections(self, split: str, detector: Any, tasks: Mapping[str, Any] | None = None) -> Detections:
+        """Detections of a split with the inference parameters of these configurations; tasks: None = their own."""
         raw = self.raw_outputs(split)
         found: Detections = self._model.detect(raw, detector)
-        for task in self._tasks.values():
-            found = task.rescore(found, raw)
+        configs = self._task_configs if tasks is None else tasks
+        for name, task in self._tasks.items():
+            found = task.rescore(found, raw, configs[name])
         return found
 
-    def score_select(self, detector: Any, protocol: Any) -> Mapping[str, float]:
+    def score_select(self, detector: Any, protocol: Any, tasks: Mapping[str, Any] | None = None) -> Mapping[str, float]:
         """Metrics on ``select``."""
         truth = truth_for(protocol, self._data.ground_truth("select"), self._data.durations_s())
-        matches = protocol.match(self.detections("select", detector), truth)
+        matches = protocol.match(self.detections("select", detector, tasks), truth)
         scores: Mapping[str, float] = protocol.score(matches)
         return scores
 
-    def finish(self, folder: Path, variants: Mapping[str, Any]) -> Mapping[str, float]:
+    def finish(
+        self, folder: Path, variants: Mapping[str, Any], tasks: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> Mapping[str, float]:
         """Score ``test`` and write detections, matches and raw outputs.
 
         Args:
             folder: for artifacts.
             variants: suffix of the split's name -> detector configuration.
+            tasks: suffix -> task name -> configuration; where there is none, their own.
         """
         metrics: dict[str, float] = {}
         for suffix, detector in variants.items():
-            found = self.detections("test", detector)
+            found = self.detections("test", detector, (tasks or {}).get(suffix))
             truth = self._data.ground_truth("test")
             matches = self._protocol.match(found, truth_for(self._protocol, truth, self._data.durations_s()))
             metrics |= {f"test{suffix}/{name}": value for name, value in self._protocol.score(matches).items()}
