@@ -107,7 +107,8 @@ def load_frame_batches(
         sampling: see :meth:`trainables.contracts.Dataset.batches`, as the rest.
         batch_size: see there.
         supervision: see there.
-        seed: see there; place of the crop and mirroring follow from it, the epoch, the video and the window alone.
+        seed: see there; size, place of the crop and mirroring follow from it, the epoch, the video and the window
+            alone.
         epoch: see there.
         rank: see there.
         world_size: see there.
@@ -146,7 +147,12 @@ def _look(item: Input[FramesVideo], wanted: FrameInput, seed: int, epoch: int | 
     if epoch is None:
         return _Look(FrameTransform(size=wanted.size, crop=wanted.crop), mirrored=False)
     generator = np.random.Generator(np.random.PCG64([7, seed, epoch, item.number, item.part]))
-    transform = FrameTransform(size=wanted.size, crop=wanted.crop, crop_at=random_crop_at(generator))
+    crop_at = random_crop_at(generator)
+    size = wanted.size
+    if wanted.train_sides is not None:
+        height, width = generator.integers(*wanted.train_sides, size=2).tolist()
+        size = (height, width)
+    transform = FrameTransform(size=size, crop=wanted.crop, crop_at=crop_at)
     return _Look(transform, mirrored=wanted.mirror and bool(generator.random() < 0.5))
 
 
