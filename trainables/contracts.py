@@ -31,8 +31,9 @@ class DetectorConfig(Protocol):
     """The ``Config`` dataclass of a detector (frozen, imports no torch at module level).
 
     It may also have ``check_data(dataset, data_root)``, which refuses with a ``ValueError`` data that lack what it
-    needs, before any worker starts; so may a task's. And ``presets``, a class variable: name -> field path -> value,
-    published settings that a study takes over by name.
+    needs, before any worker starts; so may a task's. ``check_tasks(names)``, which refuses tasks that the detector so
+    configured has nothing for; the message begins with the field. And ``presets``, a class variable: name -> field path
+    -> value, published settings that a study takes over by name.
     """
 
     key: ClassVar[str]

@@ -7,6 +7,7 @@ marked "ours".
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -145,6 +146,17 @@ class Settings:
         thresholds = (self.match.cpd_tiou, self.match.rpd_tiou, self.match.fgd_tiou)
         if list(thresholds) != sorted(thresholds):
             raise ValueError(f"match: cpd_tiou, rpd_tiou, fgd_tiou must not fall, they are {thresholds}")
+
+    def check_tasks(self, names: Sequence[str]) -> None:
+        """Refuse tasks where regions have no features.
+
+        Raises:
+            ValueError: there are tasks, and no features for them.
+        """
+        if names and self.net.roi_width is None:
+            raise ValueError(
+                f"net.roi_width: null leaves regions without the features that {', '.join(names)} read; set it"
+            )
 
     @property
     def batch_size(self) -> int:

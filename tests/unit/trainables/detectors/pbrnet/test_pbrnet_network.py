@@ -10,6 +10,8 @@ from pbrnet_batches import SMALL, batch, lenient, network
 from torch import Tensor
 from torch.nn import functional as F
 
+from tadtune.spec.errors import StudyError
+from tadtune.spec.parse import parse_study
 from trainables.detectors.pbrnet.anchors import ANCHOR_FRAMES, pyramid_anchors
 from trainables.detectors.pbrnet.config import Config
 from trainables.detectors.pbrnet.frame_level import BoundaryOffset
@@ -280,6 +282,17 @@ def test_regions_without_features_say_so_to_tasks() -> None:
     for read in (lambda: model.roi_channels, model.new_trunk):
         with pytest.raises(ValueError, match="net.roi_width: null leaves regions without"):
             read()
+
+
+def test_a_study_with_tasks_on_regions_without_features_is_refused() -> None:
+    raw = {
+        "study": "x", "kind": "ablation", "detector": "pbrnet", "dataset": "synthetic",
+        "set": {"detector.net.roi_width": None}, "rows": {"alone": {}, "with": {"tasks": ["lce", "mac"]}},
+    }  # fmt: skip
+    line = "combination: detector.net.roi_width: null leaves regions without the features that lce, mac read; set it"
+    with pytest.raises(StudyError) as caught:
+        parse_study(raw)
+    assert caught.value.lines == [f"rows.with: {line}"]
 
 
 def test_an_input_of_any_length_is_padded_to_whole_levels() -> None:
