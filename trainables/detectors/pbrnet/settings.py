@@ -184,7 +184,7 @@ class Settings:
         )
 
     def phases(self) -> tuple[Phase, ...]:
-        """All three steps at once."""
+        """All three steps at once; ``positive_regions`` has no weight: it is there to be logged."""
         optim, regression = self.optim, self.loss.lambda_reg
         weights = {
             "cpd_class": 1.0,
@@ -193,6 +193,7 @@ class Settings:
             "cpd_offset": regression,
             "rpd_offset": regression,
             "fgd_offset": regression,
+            "positive_regions": 0.0,
         }
         return (
             Phase(

@@ -130,7 +130,7 @@ class Setting:
         return found
 
     def reached(self, loss: str) -> set[str]:
-        """Parts that get a gradient: in all of their tensors, or in none; PBRNet's also in those of some levels only."""
+        """Parts that get a gradient: in all of their tensors or in none, PBRNet's also in those of some levels only."""
         for part in self.parts.values():
             part.zero_grad(set_to_none=True)
         self.losses()[loss].backward()  # type: ignore[no-untyped-call]

@@ -24,7 +24,7 @@ from trainables.detectors.pbrnet.stem import FeatureBranch
 from trainables.detectors.pbrnet.targets import LEFT_OUT, Instances
 from trainables.layers.offsets import decode_centre_length, decode_ends
 
-LOSSES = tuple(Config().phases()[0].loss_weights)
+LOSSES = tuple(name for name, weight in Config().phases()[0].loss_weights.items() if weight)
 
 
 @pytest.mark.parametrize("space", [3, 1])
@@ -178,6 +178,18 @@ def test_a_rejected_segment_takes_no_part_in_any_later_step() -> None:
     assert found["cpd_labels"].tolist() == [[1, 1, 1]]
     assert found["rpd_labels"].tolist() == [[1, LEFT_OUT, 1]]
     assert found["fgd_labels"].tolist() == [[1, LEFT_OUT, LEFT_OUT]]
+
+
+def test_the_share_of_positive_regions_is_logged_and_not_trained_on() -> None:
+    model = lenient()
+    outputs = model(batch(valid=20))
+    share = model.losses(outputs, batch(), ("positive_regions",))["positive_regions"]
+    labels = outputs.rois.labels.tolist()
+    taken = [label for label in labels if label != LEFT_OUT]
+    assert 0 < len(taken) < len(labels)
+    assert float(share) == pytest.approx(sum(label > 0 for label in taken) / len(taken))
+    assert not share.requires_grad
+    assert Config().phases()[0].loss_weights["positive_regions"] == 0
 
 
 @pytest.mark.parametrize("instances", [((), ()), (((0.0, 0.1, 1),), ())])
