@@ -102,7 +102,7 @@ class FrameInput:
 
     Args:
         fps: frames per second; frames of the video are left out or repeated.
-        size: (height, width) that every frame is scaled to, pixels.
+        size: (height, width) that every frame is scaled to, pixels; with ``train_sides`` at test alone.
         crop: (height, width) cut out after scaling: of the centre, in training at one random place per input.
         mirror: in training half of the inputs are mirrored left to right, each as a whole.
         train_sides: (least, below) pixels: in training height and width are drawn anew for every input, each from
