@@ -30,10 +30,15 @@ Inputs = Callable[[str, Sampling], Iterable[Batch]]
 class DetectorConfig(Protocol):
     """The ``Config`` dataclass of a detector (frozen, imports no torch at module level).
 
-    It may also have ``check_data(dataset, data_root)``, which refuses with a ``ValueError`` data that lack what it
-    needs, before any worker starts; so may a task's. ``check_tasks(names)``, which refuses tasks that the detector so
-    configured has nothing for; the message begins with the field. And ``presets``, a class variable: name -> field path
-    -> value, published settings that a study takes over by name.
+    It may also have
+
+    * ``check_data(dataset, data_root)``, which refuses with a ``ValueError`` data that lack what it needs, before any
+      worker starts; so may a task's;
+    * ``check_tasks(names)``, which refuses in the same way tasks that the detector so configured has nothing for; the
+      message begins with the field;
+    * ``at_tiou(threshold)``, the configuration whose detections are scored at that tIoU, None where all thresholds
+      share theirs;
+    * ``presets``, a class variable: name -> field path -> value, published settings that a study takes over by name.
     """
 
     key: ClassVar[str]

@@ -139,7 +139,7 @@ SEARCHED: dict[tuple[str, str], dict[str, tuple[Any, ...]]] = {
         "roi.fg_fraction": (0.25, (0.1, 0.5), False, "training"),
         "infer.score_thresh": (0.05, (1e-4, 0.1), True, "inference"),
         "infer.clip_nms": (0.3, (0.2, 0.7), False, "inference"),
-        "infer.video_nms": (0.4, (0.1, 0.9), False, "inference"),
+        "infer.video_nms": (None, (0.1, 0.9), False, "inference"),
         "infer.soft_nms_sigma": (None, (0.1, 1), True, "inference"),
     },
     ("detector", "pbrnet_frames"): {

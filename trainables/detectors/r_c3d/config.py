@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 
 from trainables.config import Phase, Sampling, param
 from trainables.detectors.r_c3d.published import ON_FEATURES
-from trainables.detectors.r_c3d.settings import Optim, Settings, Trunk, Window
+from trainables.detectors.r_c3d.settings import Infer, Optim, Settings, Trunk, Window
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Config(Settings):
     trunk: Trunk = field(default=Trunk(width=512))
     optim: Optim = field(default=Optim(optimizer="adam", lr=1e-3, epochs=20, lr_decay_epoch=15, batch_size=4))
     window: Window = field(default=Window(length=128, stride_train=64, stride_test=64, min_target=0.0))
+    infer: Infer = field(default=Infer(video_nms=0.4))
     pool_bins: int = param(
         4, "parts of a region, each of which keeps the maximum of its features", choices=(2, 4, 8), bounds=(1, 64),
         source="ours",

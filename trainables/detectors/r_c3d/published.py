@@ -27,7 +27,7 @@ ON_FEATURES: Mapping[str, Preset] = {
         "window.keep_ratio": 0.7,
         "infer.score_thresh": 0.05,
         "infer.clip_nms": 0.3,
-        "infer.video_nms": 0.4,
+        "infer.video_nms": None,
     },
     "activitynet": {
         "anchors.preset": "activitynet_paper",

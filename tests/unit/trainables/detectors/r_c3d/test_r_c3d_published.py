@@ -23,11 +23,11 @@ FIELDS = (
 TABLE: dict[str, tuple[Any, ...]] = {
     "thumos14": (
         25, True, 768, 192, 0.7, 3, "thumos14_paper", "single", 1, 0.7, 0.7, 0, 0.25, 2, 0, 0, 1e-4, 5, 10,
-        0.05, 0.3, 0.4,
+        0.05, 0.3, None,
     ),
     "thumos14_release": (
         25, False, 512, 128, 1, 0, "thumos14_release", "single", 1, 0.7, 0.7, 0, 0.25, 2, 0, 0, 1e-4, 5, 10,
-        0.05, 0.3, 0.4,
+        0.05, 0.3, None,
     ),
     "activitynet": (
         3.125, True, 768, 192, 0.7, 3 / 8, "activitynet_paper", "double", 0, 0.8, 0.9, 0.1, 0.5, 1, 0.5, 2, 1e-4,
