@@ -263,7 +263,7 @@ def test_samplings_that_frames_cannot_have(dataset: FrameDataset, changes: dict[
 
 def test_training_inputs_of_drawn_sizes(root: Path, dataset: FrameDataset) -> None:
     """Every input is one crop of the video at one of the sizes, its frames alike; test inputs have the fixed size."""
-    frames = FrameInput(fps=12.5, size=(36, 36), crop=(32, 32), train_sides=(32, 36))
+    frames = FrameInput(fps=12.5, size=SIZE, crop=(32, 32), train_sides=(32, 36))
     sampling = dataclasses.replace(WINDOWS, frames=frames)
     path = root / "stitched_videos/videos/long.mp4"
     sizes = [(h, w) for h in range(32, 36) for w in range(32, 36)]
@@ -288,7 +288,7 @@ def test_training_inputs_of_drawn_sizes(root: Path, dataset: FrameDataset) -> No
     assert len({h for h, _ in seen}) > 1
     assert len({w for _, w in seen}) > 1
     (fixed, *_) = _inputs(_batches(dataset, "select", sampling=sampling))
-    assert _close(fixed[3], _reference(root / "stitched_videos/videos/none.mp4", (36, 36), 12.5)[:16, 2:34, 2:34])
+    assert _close(fixed[3], _reference(root / "stitched_videos/videos/none.mp4", SIZE, 12.5)[:16, 2:34, 8:40])
 
 
 def test_bad_requests_are_refused_at_once(dataset: FrameDataset) -> None:
