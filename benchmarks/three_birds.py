@@ -3,9 +3,10 @@
 Run ``python benchmarks/three_birds.py parts``: pooling of 640 regions and targets of the release's 1,792 anchors beside
 loops over regions and anchors, in the same run, on the same numbers.
 
-Run ``python benchmarks/three_birds.py clip [--recompute] [--precision bfloat16] [--frames 768] [--side 112]
-[--device cuda]``: seconds and bytes of one clip forward and backward, and which part takes how long. Memory: peak of
-the process above what it held before the step (on a GPU: of the allocator).
+Run ``python benchmarks/three_birds.py clip [--recompute] [--precision bfloat16] [--frames 768] [--side 112] [--tasks]
+[--device cuda]``: seconds and bytes of one clip forward and backward, and which part takes how long, the tasks of Three
+Birds included where ``--tasks`` is given. Memory: peak of the process above what it held before the step (on a GPU: of
+the allocator).
 
 Run ``python benchmarks/three_birds.py memory [--frames 768] [--side 112]``: such a clip in float32 and bfloat16, kept
 and recomputed, each in a process of its own; on the CPU, and on a GPU where there is one.
@@ -27,6 +28,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from trainables.aux_tasks.lce.config import Config as Lce
+from trainables.aux_tasks.mac.config import Config as Mac
+from trainables.aux_tasks.refine.config import Config as Refine
+from trainables.contracts import TaskBase
 from trainables.detectors.r_c3d.anchors import inside, make_anchors
 from trainables.detectors.r_c3d.matching import PaddedTargets
 from trainables.detectors.r_c3d.presets import ANCHOR_SCALES
@@ -140,16 +145,19 @@ def parts() -> None:
 
 
 class Stopwatch:
-    """Seconds of modules and functions in the forward pass."""
+    """Seconds of modules and functions before the backward pass; what one calls of the others is theirs."""
 
     def __init__(self, device: str) -> None:
         self.seconds: dict[str, float] = {}
         self._device = device
+        self._of_others = [0.0]
 
     def wrap(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def measured(*args: Any, **kwargs: Any) -> Any:
+            self._of_others.append(0.0)
             result, spent = clocked(lambda: function(*args, **kwargs), self._device)
-            self.seconds[name] = self.seconds.get(name, 0.0) + spent
+            self.seconds[name] = self.seconds.get(name, 0.0) + spent - self._of_others.pop()
+            self._of_others[-1] += spent
             return result
 
         return measured
@@ -186,7 +194,7 @@ def _process_bytes(field: str) -> int:
 
 
 class Cost(NamedTuple):
-    """Of one step; ``shares``: of the forward pass, by part."""
+    """Of one step; ``shares``: of the forward pass and the losses, by part."""
 
     forward_s: float
     losses_s: float
@@ -196,21 +204,40 @@ class Cost(NamedTuple):
     shares: dict[str, float]
 
 
-def measure(frames: int, side: int, recompute: bool, precision: Any, device: str, threads: int) -> Cost:
+def attached(model: Any, device: str) -> dict[str, TaskBase]:
+    """The three tasks, as the paper has them."""
+    configs: dict[str, Any] = {"lce": Lce(), "mac": Mac(), "refine": Refine()}
+    tasks = {n: c.build(host=model, feat_channels=0, num_classes=20).to(device).train() for n, c in configs.items()}
+    tasks["refine"].meet(tasks)
+    return tasks
+
+
+def measure(
+    frames: int, side: int, recompute: bool, precision: Any, device: str, threads: int, with_tasks: bool = False
+) -> Cost:
     """One clip forward and backward; a first short one has chosen the kernels."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     config = Config(backbone=Backbone(recompute=recompute, precision=precision), window=Window(length=frames))
     model = config.build(feat_dim=3, num_classes=20).to(device).train()
     (phase,) = config.phases()
+    tasks = attached(model, device) if with_tasks else {}
+    weights = dict(phase.loss_weights) | {"mac": 1.0, "lce": 0.7, "refine": 1.0}
+
+    def all_losses(outputs: Any, batch: Batch) -> dict[str, Tensor]:
+        terms = dict(model.losses(outputs, batch, tuple(phase.loss_weights)))
+        for task in tasks.values():
+            terms |= task.losses(outputs, batch)
+        return terms
 
     def step(batch: Batch) -> tuple[int, float, float, float]:
         """Bytes held before, and seconds of the forward pass, the losses and the backward pass."""
-        model.zero_grad()
+        for module in (model, *tasks.values()):
+            module.zero_grad()
         held = held_bytes(device)
         outputs, forward = clocked(lambda: model(batch), device)
-        terms, losses = clocked(lambda: model.losses(outputs, batch, tuple(phase.loss_weights)), device)
-        total = sum(phase.loss_weights[name] * value for name, value in terms.items())
+        terms, losses = clocked(lambda: all_losses(outputs, batch), device)
+        total = sum(weights.get(name, 0.0) * value for name, value in terms.items())
         return held, forward, losses, clocked(total.backward, device)[1]
 
     watch = Stopwatch(device)
@@ -222,12 +249,14 @@ def measure(frames: int, side: int, recompute: bool, precision: Any, device: str
         ("pooling", model, "_pool"),
         ("trunk", model.trunk, "forward"),
         ("heads", model.heads, "forward"),
+        ("own losses", model, "losses"),
+        *((f"task {name}", task, "losses") for name, task in tasks.items()),
     ):
         setattr(owner, attribute, watch.wrap(name, getattr(owner, attribute)))
     step(random_clip(32, side, device))
     watch.seconds.clear()
     held, forward, losses, backward = step(random_clip(frames, side, device))
-    shares = {name: seconds / forward for name, seconds in watch.seconds.items()}
+    shares = {name: seconds / (forward + losses) for name, seconds in watch.seconds.items()}
     return Cost(forward, losses, backward, held, peak_bytes(device) - held, shares)
 
 
@@ -242,14 +271,14 @@ def random_clip(frames: int, side: int, device: str) -> Batch:
     ).to(device)
 
 
-def clip(frames: int, side: int, recompute: bool, precision: Any, device: str, threads: int) -> None:
-    cost = measure(frames, side, recompute, precision, device, threads)
+def clip(frames: int, side: int, recompute: bool, precision: Any, device: str, threads: int, with_tasks: bool) -> None:
+    cost = measure(frames, side, recompute, precision, device, threads, with_tasks)
     print(
-        f"{frames} frames of {side} x {side}, {precision}, recompute {recompute}, {device}: forward "
-        f"{cost.forward_s:.2f} s, losses {cost.losses_s:.3f} s, backward {cost.backward_s:.2f} s; "
+        f"{frames} frames of {side} x {side}, {precision}, recompute {recompute}, tasks {with_tasks}, {device}: "
+        f"forward {cost.forward_s:.2f} s, losses {cost.losses_s:.3f} s, backward {cost.backward_s:.2f} s; "
         f"{cost.extra_bytes / 2**30:.2f} GiB above {cost.held_bytes / 2**30:.2f} GiB"
     )
-    print("  forward: " + ", ".join(f"{name} {100 * share:.2f} %" for name, share in cost.shares.items()))
+    print("  forward and losses: " + ", ".join(f"{name} {100 * share:.2f} %" for name, share in cost.shares.items()))
 
 
 def memory(frames: int, side: int, threads: int) -> None:
@@ -278,6 +307,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=768)
     parser.add_argument("--side", type=int, default=112)
     parser.add_argument("--recompute", action="store_true")
+    parser.add_argument("--tasks", action="store_true")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
@@ -288,7 +318,7 @@ def main() -> None:
     elif args.what == "memory":
         memory(args.frames, args.side, args.threads)
     else:
-        clip(args.frames, args.side, args.recompute, args.precision, args.device, args.threads)
+        clip(args.frames, args.side, args.recompute, args.precision, args.device, args.threads, args.tasks)
 
 
 if __name__ == "__main__":

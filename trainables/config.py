@@ -102,21 +102,29 @@ class FrameInput:
 
     Args:
         fps: frames per second; frames of the video are left out or repeated.
-        size: (height, width) that every frame is scaled to, pixels.
+        size: (height, width) that every frame is scaled to, pixels; with ``train_sides`` at test alone.
         crop: (height, width) cut out after scaling: of the centre, in training at one random place per input.
         mirror: in training half of the inputs are mirrored left to right, each as a whole.
+        train_sides: (least, below) pixels: in training height and width are drawn anew for every input, each from
+            least up to, not including, below; None = ``size`` as at test.
     """
 
     fps: float
     size: tuple[int, int]
     crop: tuple[int, int]
     mirror: bool = False
+    train_sides: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.fps < float("inf"):
             raise ValueError(f"frames.fps: {self.fps} must be a positive number")
         if not all(1 <= crop <= side for crop, side in zip(self.crop, self.size, strict=True)):
             raise ValueError(f"frames.crop: {self.crop} must be from 1 pixel to size {self.size}, (height, width)")
+        if self.train_sides is not None and not max(self.crop) <= self.train_sides[0] < self.train_sides[1]:
+            raise ValueError(
+                f"frames.train_sides: {self.train_sides} must be (least, below) with least at least the crop "
+                f"{self.crop} and less than below; null takes size in training as well"
+            )
 
 
 @dataclass(frozen=True)

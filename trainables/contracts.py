@@ -30,8 +30,15 @@ Inputs = Callable[[str, Sampling], Iterable[Batch]]
 class DetectorConfig(Protocol):
     """The ``Config`` dataclass of a detector (frozen, imports no torch at module level).
 
-    It may also have ``check_data(dataset, data_root)``, which refuses with a ``ValueError`` data that lack what it
-    needs, before any worker starts. So may a task's.
+    It may also have
+
+    * ``check_data(dataset, data_root)``, which refuses with a ``ValueError`` data that lack what it needs, before any
+      worker starts; so may a task's;
+    * ``check_tasks(names)``, which refuses in the same way tasks that the detector so configured has nothing for; the
+      message begins with the field;
+    * ``at_tiou(threshold)``, the configuration whose detections are scored at that tIoU, None where all thresholds
+      share theirs;
+    * ``presets``, a class variable: name -> field path -> value, published settings that a study takes over by name.
     """
 
     key: ClassVar[str]
@@ -98,6 +105,8 @@ class RoiHost(Detector, Protocol):
     roi_channels: int
     #: columns of ``RoiView.logits``: K, or K + 1 with background first.
     num_logits: int
+    #: whether regions are regressed for each class, or alike for all.
+    offsets_per_class: bool
     #: name of the classification loss on ``RoiView.logits`` among ``losses``.
     classification_loss_name: str
 
@@ -204,8 +213,14 @@ class TaskBase(torch.nn.Module):
         """Further (B, ...) tensors to store with the host's raw outputs, for ``rescore``."""
         return {}
 
-    def rescore(self, detections: Detections, raw: Sequence[RawOutput]) -> Detections:
-        """Change detections at inference, from what ``raw`` stored."""
+    def rescore(self, detections: Detections, raw: Sequence[RawOutput], config: Any) -> Detections:
+        """Change detections at inference, from what ``raw`` stored.
+
+        Args:
+            detections: of whole videos.
+            raw: stored outputs of these videos.
+            config: the task's ``Config``, possibly with other inference parameters than at training.
+        """
         return detections
 
 

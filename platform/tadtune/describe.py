@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
@@ -37,6 +38,18 @@ def print_fields(name: str, console: Console) -> None:
             search = search_text(info)
             table.add_row(path, info.symbol or "", _value(info.default), search, info.acts, info.doc, info.source)
         console.print(table)
+        if getattr(cls, "presets", {}):
+            console.print(_presets(name, cls.presets))
+
+
+def _presets(name: str, presets: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Fields that presets set, side by side."""
+    table = Table(title=f"presets of {name}", title_justify="left")
+    for heading in ("field", *presets):
+        table.add_column(heading, overflow="fold")
+    for path in dict.fromkeys(path for values in presets.values() for path in values):
+        table.add_row(path, *(_value(values[path]) if path in values else "" for values in presets.values()))
+    return table
 
 
 def search_text(info: FieldInfo) -> str:

@@ -24,6 +24,7 @@ class ToyDetector:
     supervision: ClassVar[str] = "video_labels"
     inputs: ClassVar[str] = "feats"
     views: ClassVar[tuple[str, ...]] = ("feats",)
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"far": {"x": 0.6, "epochs": 5}, "near": {"x": 0.35}}
 
     x: float = field(default=0.8, metadata={"doc": "position", "search": (0.0, 1.0), "bounds": (0.0, 1.0)})
     y: int = field(default=1, metadata={"doc": "steps", "search": (0, 4)})
@@ -62,6 +63,7 @@ class ToyTask:
     requires: ClassVar[tuple[str, ...]] = ("rois",)
 
     weight: float = field(default=1.0, metadata={"doc": "weight", "search": (0.1, 10.0), "log": True})
+    tilt: float = field(default=0.5, metadata={"doc": "of scores", "search": (0.0, 1.0), "acts": "inference"})
 
 
 @dataclass(frozen=True)
@@ -174,21 +176,24 @@ class ToyTrial:
         self._log("epoch")
         return {"loss": 1.0 / self._epoch}
 
-    def _score(self, detector: Any) -> float:
+    def _score(self, detector: Any, tasks: Mapping[str, Any]) -> float:
+        tilted = sum(0.1 * (task.tilt - 0.5) for task in tasks.values())
         peak = 0.9 - (detector.x - 0.3) ** 2 - 0.1 * (detector.y - 2) ** 2 - 0.2 * (detector.cut - 0.7) ** 2
-        return peak * self._epoch / max(1, self._config.epochs) + 0.001 * self._seed
+        return peak * self._epoch / max(1, self._config.epochs) + 0.001 * self._seed + tilted
 
-    def score_select(self, detector: Any, protocol: Any) -> Mapping[str, float]:
-        value = self._score(detector)
+    def score_select(self, detector: Any, protocol: Any, tasks: Mapping[str, Any]) -> Mapping[str, float]:
+        value = self._score(detector, tasks)
         return {"map_tiou_0.50": value, "avg_map": value}
 
-    def finish(self, folder: Path, variants: Mapping[str, Any]) -> Mapping[str, float]:
+    def finish(
+        self, folder: Path, variants: Mapping[str, Any], tasks: Mapping[str, Mapping[str, Any]]
+    ) -> Mapping[str, float]:
         self._log("test")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "detections_test.json").write_text("{}", encoding="utf-8")
         metrics = {}
         for suffix, detector in variants.items():
-            value = self._score(detector) - 0.01
+            value = self._score(detector, tasks[suffix]) - 0.01
             metrics |= {f"test{suffix}/map_tiou_0.50": value, f"test{suffix}/avg_map": value}
         return metrics
 

@@ -32,7 +32,9 @@ from trainables.entrypoints.workers import (
     same_buffers,
     same_weights,
 )
+from trainables.evaluation.detection.detection_map import DetectionMap
 from trainables.evaluation.frames.scores import truth_for
+from trainables.evaluation.precision.matches import join_thresholds
 from trainables.records import Batch, Outputs, RawOutput
 
 
@@ -68,6 +70,7 @@ class DetectionTrial:
     ) -> None:
         torch.set_num_threads(num_threads)
         self._config = detector
+        self._task_configs = tasks
         self._protocol = protocol
         self._seed = seed
         self._device = torch.device(device)
@@ -245,33 +248,45 @@ class DetectionTrial:
             self._raw[split] = sorted(everything, key=lambda raw: (raw.video_id, raw.start_s))
         return self._raw[split]
 
-    def detections(self, split: str, detector: Any) -> Detections:
-        """Detections of a split with the inference parameters of ``detector`` (a configuration)."""
+    def detections(self, split: str, detector: Any, tasks: Mapping[str, Any] | None = None) -> Detections:
+        """Detections of a split with the inference parameters of these configurations; tasks: None = their own."""
         raw = self.raw_outputs(split)
         found: Detections = self._model.detect(raw, detector)
-        for task in self._tasks.values():
-            found = task.rescore(found, raw)
+        configs = self._task_configs if tasks is None else tasks
+        for name, task in self._tasks.items():
+            found = task.rescore(found, raw, configs[name])
         return found
 
-    def score_select(self, detector: Any, protocol: Any) -> Mapping[str, float]:
+    def score_select(self, detector: Any, protocol: Any, tasks: Mapping[str, Any] | None = None) -> Mapping[str, float]:
         """Metrics on ``select``."""
-        truth = truth_for(protocol, self._data.ground_truth("select"), self._data.durations_s())
-        matches = protocol.match(self.detections("select", detector), truth)
+        _, matches = self._matched("select", detector, protocol, tasks)
         scores: Mapping[str, float] = protocol.score(matches)
         return scores
 
-    def finish(self, folder: Path, variants: Mapping[str, Any]) -> Mapping[str, float]:
+    def _matched(
+        self, split: str, detector: Any, protocol: Any, tasks: Mapping[str, Any] | None
+    ) -> tuple[Detections, Any]:
+        """Detections of a split, and the protocol's matches; those of each threshold alone where the detector asks."""
+        found, truth = self.detections(split, detector, tasks), self._data.ground_truth(split)
+        apart = _by_threshold(detector, protocol)
+        if not apart:
+            return found, protocol.match(found, truth_for(protocol, truth, self._data.durations_s()))
+        return found, join_thresholds([p.match(self.detections(split, own, tasks), truth) for own, p in apart])
+
+    def finish(
+        self, folder: Path, variants: Mapping[str, Any], tasks: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> Mapping[str, float]:
         """Score ``test`` and write detections, matches and raw outputs.
 
         Args:
             folder: for artifacts.
             variants: suffix of the split's name -> detector configuration.
+            tasks: suffix -> task name -> configuration; where there is none, their own.
         """
         metrics: dict[str, float] = {}
         for suffix, detector in variants.items():
-            found = self.detections("test", detector)
+            found, matches = self._matched("test", detector, self._protocol, (tasks or {}).get(suffix))
             truth = self._data.ground_truth("test")
-            matches = self._protocol.match(found, truth_for(self._protocol, truth, self._data.durations_s()))
             metrics |= {f"test{suffix}/{name}": value for name, value in self._protocol.score(matches).items()}
             if self._rank == 0:
                 write_split_artifacts(
@@ -296,6 +311,15 @@ class DetectionTrial:
         phases = {phase.name: phase for phase in self._phases}
         if optimizer is not None and phase_name in phases:
             self._enter(phases[phase_name]).load_state_dict(optimizer)
+
+
+def _by_threshold(detector: Any, protocol: Any) -> list[tuple[Any, DetectionMap]]:
+    """For every tIoU the configuration of its detections, and the protocol at it alone; [] where all share theirs."""
+    at_tiou = getattr(detector, "at_tiou", None)
+    if at_tiou is None or not isinstance(protocol, DetectionMap):
+        return []
+    found = [(at_tiou(t), dataclasses.replace(protocol, tiou_thresholds=(t,))) for t in protocol.tiou_thresholds]
+    return [(config, one) for config, one in found if config is not None]
 
 
 def _build_tasks(

@@ -42,8 +42,9 @@ def _data(study: Study, table: PaperTable | None, same_data: bool) -> list[Devia
 
 
 def _fields(study: Study) -> list[Deviation]:
-    """Fields of detector, tasks and protocol that are not at their defaults, which are the paper's values."""
+    """Fields of detector, tasks and protocol that are not at the paper's values: the preset's, else their defaults."""
     settings = study_settings(study)
+    paper = dict(study.preset)
     infos: dict[str, Any] = {}
     values: dict[str, dict[str, list[str]]] = {}
     for key, (parts, given) in settings.items():
@@ -51,13 +52,13 @@ def _fields(study: Study) -> list[Deviation]:
         for path, info in combination_fields(parts).items():
             if path.startswith("dataset.") or info.default is dataclasses.MISSING:
                 continue
-            if config[path] != plain(info.default):
+            if config[path] != plain(paper.setdefault(path, info.default)):
                 infos[path] = info
                 values.setdefault(path, {}).setdefault(text(config[path]), []).append(key)
     return [
         Deviation(
             path,
-            text(plain(infos[path].default)),
+            text(plain(paper[path])),
             {value: "" if len(rows) == len(settings) else ", ".join(rows) for value, rows in by_value.items()},
             source=infos[path].source,
             doc=infos[path].doc,
@@ -72,7 +73,8 @@ def _epochs(study: Study) -> list[Deviation]:
     paper: set[str] = set()
     settings = study_settings(study)
     for key, (parts, given) in settings.items():
-        own, default = (_num_epochs(build_configs(parts, v).detector) for v in (given, _dataset_only(given)))
+        papers = {**study.preset, **_dataset_only(given)}
+        own, default = (_num_epochs(build_configs(parts, v).detector) for v in (given, papers))
         if own is not None and default is not None and own != default:
             ours.setdefault(str(own), []).append(key)
             paper.add(str(default))
@@ -83,7 +85,7 @@ def _epochs(study: Study) -> list[Deviation]:
 
 
 def _dataset_only(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The data set's own settings may be required; everything else falls back to the paper's values."""
+    """The data set's own settings, which may be required; everything else falls back to the paper's values."""
     return {path: value for path, value in values.items() if path.startswith("dataset.")}
 
 

@@ -100,7 +100,7 @@ def _run(job: Job, place: Place, record: TrialRecord) -> Iterator[dict[str, Any]
         trainable.load(record.checkpoint)
     while trainable.epoch < trainable.num_epochs:
         metrics = _train(trainable, job.report_every)
-        metrics |= _prefixed("select", trainable.score_select(configs.detector, configs.protocol))
+        metrics |= _scored("select", trainable, configs)
         if place.rank == 0:
             record.append(Report(trainable.epoch, time.time(), metrics, time.monotonic() - began))
             trainable.save(record.checkpoint)
@@ -134,25 +134,25 @@ def _prefixed(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:
 def _finish(
     job: Job, trial: Trial, configs: Configs, trainable: Trainable, record: TrialRecord, began: float
 ) -> Result:
-    metrics = _prefixed("select", trainable.score_select(configs.detector, configs.protocol))
+    metrics = _scored("select", trainable, configs)
     objective = metrics[f"select/{job.metric}"]
-    variants = {"": configs.detector}
+    variants = {"": configs}
     inference: Mapping[str, Any] = {}
     space = inference_space(trial.inference)
     if space:
 
         def score(values: Mapping[str, Any]) -> float:
             changed = build_configs(trial.parts, {**trial.config, **values})
-            return float(trainable.score_select(changed.detector, changed.protocol)[job.metric])
+            return float(trainable.score_select(changed.detector, changed.protocol, changed.tasks)[job.metric])
 
         tuned = tune_inference(
             score, space, trial.config, trials=trial.inference["trials"], seed=trial.seed, mode=job.mode
         )
         objective, inference = tuned.objective, tuned.values
-        best = build_configs(trial.parts, {**trial.config, **inference})
-        variants["_tuned"] = best.detector
-        metrics |= _prefixed("select_tuned", trainable.score_select(best.detector, best.protocol))
-    metrics |= trainable.finish(record.artifacts, variants)
+        variants["_tuned"] = build_configs(trial.parts, {**trial.config, **inference})
+        metrics |= _scored("select_tuned", trainable, variants["_tuned"])
+    detectors, tasks = ({suffix: getattr(c, part) for suffix, c in variants.items()} for part in ("detector", "tasks"))
+    metrics |= trainable.finish(record.artifacts, detectors, tasks)
     return Result(
         "complete",
         metrics=metrics,
@@ -162,6 +162,10 @@ def _finish(
         finished_at=time.time(),
         inference={path: _plain(value) for path, value in inference.items()},
     )
+
+
+def _scored(split: str, trainable: Trainable, configs: Configs) -> dict[str, float]:
+    return _prefixed(split, trainable.score_select(configs.detector, configs.protocol, configs.tasks))
 
 
 def _plain(value: Any) -> Any:

@@ -33,19 +33,22 @@ class Trainable(Protocol):
         """
         ...
 
-    def score_select(self, detector: Any, protocol: Any) -> Mapping[str, float]:
-        """Metrics on ``select`` with the inference parameters of this detector configuration.
+    def score_select(self, detector: Any, protocol: Any, tasks: Mapping[str, Any]) -> Mapping[str, float]:
+        """Metrics on ``select`` with the inference parameters of these configurations; ``tasks`` by name.
 
         The outputs of the current weights are computed once and kept.
         """
         ...
 
-    def finish(self, folder: Path, variants: Mapping[str, Any]) -> Mapping[str, float]:
+    def finish(
+        self, folder: Path, variants: Mapping[str, Any], tasks: Mapping[str, Mapping[str, Any]]
+    ) -> Mapping[str, float]:
         """Score ``test``, once, and write what the trial leaves behind.
 
         Args:
             folder: for artifacts.
             variants: suffix of the split's name ("" or "_tuned") -> detector configuration.
+            tasks: the same suffix -> task name -> configuration.
 
         Returns:
             ``test<suffix>/<metric>`` for every variant.

@@ -122,14 +122,24 @@ class SweepSource:
                 self._counted.add(trial_id)
 
     def next(self) -> Trial | None:
-        """Ask Optuna; a configuration already finished is told at once and asked past."""
+        """Ask Optuna; what is finished already, or breaks a rule between fields, is told at once and asked past.
+
+        Raises:
+            StudyError: every one of many suggestions breaks a rule.
+        """
+        refused: list[StudyError] = []
         for _ in range(_MAX_REPEATS):
             late = self._deadline is not None and time.monotonic() > self._deadline
             if late or len(self._counted) >= self._sweep.budget.trials:
                 return None
             asked = self._optuna.ask()
             values = suggest(asked, self._sweep.space, self._start)
-            trial = make_trial(self._study, self._study.parts, {**self._study.values, **values}, self._sweep.seed)
+            try:
+                trial = make_trial(self._study, self._study.parts, {**self._study.values, **values}, self._sweep.seed)
+            except StudyError as error:
+                refused.append(error)
+                self._optuna.tell(asked, state=TrialState.FAIL)
+                continue
             asked.set_user_attr(_TRIAL_ID, trial.id)
             if trial.id in self._running:
                 self._optuna.tell(asked, state=TrialState.FAIL)
@@ -142,6 +152,9 @@ class SweepSource:
                 continue
             self._running[trial.id] = asked
             return trial
+        if len(refused) == _MAX_REPEATS:
+            hint = f"space: {_MAX_REPEATS} suggestions in a row break this rule; choose ranges that mostly keep it."
+            raise StudyError([*refused[-1].lines, hint])
         return None  # every suggestion is known already: the space is exhausted
 
     def should_stop(self, trial_id: str, epoch: int, value: float) -> bool:

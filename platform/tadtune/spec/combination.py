@@ -62,7 +62,7 @@ def build_configs(parts: Parts, values: Mapping[str, Any]) -> Configs:
 
     Raises:
         StudyError: unknown paths, wrong types, values out of bounds; one line each. Or the detector so configured
-            reads something else than the data set holds.
+            reads something else than the data set holds, or cannot have these tasks.
     """
     classes = _classes(parts)
     lines: list[str] = []
@@ -85,6 +85,11 @@ def build_configs(parts: Parts, values: Mapping[str, Any]) -> Configs:
     if inputs != held:
         raise StudyError([f"combination: {_other_inputs(inputs, held, parts.detector, parts.dataset)}."])
     tasks = {name: built[f"tasks.{name}"] for name in parts.tasks}
+    if hasattr(built["detector"], "check_tasks"):
+        try:
+            built["detector"].check_tasks(parts.tasks)
+        except ValueError as error:
+            raise StudyError([f"combination: detector.{error}"]) from error
     return Configs(built["detector"], tasks, built["dataset"], built["protocol"])
 
 

@@ -64,7 +64,7 @@ def parse_study(raw: Any) -> Study:
         top.complain("study", f"'{name}' may hold letters, digits, '_', '-' and '/' only")
     kind = top.choice("kind", ("sweep", "ablation"))
     parts = _parts(top)
-    values = dict(top.section("set").items())
+    own_values = dict(top.section("set").items())
     paper, table = top.choice("paper", papers(), None), top.take("table", str, None)
     claim = str(top.take("claim", str, ""))
     metric = _metric(top.section("metric"))
@@ -72,6 +72,8 @@ def parse_study(raw: Any) -> Study:
     resources = _resources(top.section("resources"))
     top.raise_if_any()
     infos = _fields(parts, lines)
+    preset = _preset(top, parts)
+    values = {**preset, **own_values}
     _table(top, paper, table)
     inference_section = top.section("inference")
     sweep: Sweep | None = None
@@ -85,8 +87,12 @@ def parse_study(raw: Any) -> Study:
     top.finish()
     top.raise_if_any()
     _check_configs(parts, values, sweep, inference, ablation, lines)
+    for path in sorted({p.path for p in sweep.space} & own_values.keys() if sweep is not None else ()):
+        lines.append(f"set.{path}: also varied in `space`; give it in one place only.")
     top.raise_if_any()
-    return Study(name, claim, paper, table, parts, values, metric, report_every, resources, inference, sweep, ablation)
+    return Study(
+        name, claim, paper, table, parts, values, metric, report_every, resources, inference, sweep, ablation, preset
+    )
 
 
 def _parts(top: Section) -> Parts:
@@ -110,6 +116,19 @@ def _fields(parts: Parts, lines: list[str]) -> dict[str, FieldInfo]:
     if reason is not None:
         raise StudyError([f"combination: {reason}."])
     return combination_fields(parts)
+
+
+def _preset(top: Section, parts: Parts) -> dict[str, Any]:
+    """The values of the detector's preset that the study names, by full path; {} where it names none."""
+    name = top.take("preset", str, None)
+    if name is None:
+        return {}
+    known = getattr(components.load("detector", parts.detector), "presets", {})
+    if name not in known:
+        hint = nearest(name, known) or " It has none."
+        top.complain("preset", f"detector '{parts.detector}' has no preset '{name}'.{hint}")
+        return {}
+    return {f"detector.{path}": value for path, value in known[name].items()}
 
 
 def _metric(section: Section) -> Metric:
@@ -226,8 +245,6 @@ def _check_configs(
     for parameter in sweep.space if sweep is not None else ():
         value = start[parameter.path]
         value = tuple(value) if isinstance(value, list) else value
-        if parameter.path in values:
-            lines.append(f"set.{parameter.path}: also varied in `space`; give it in one place only.")
         if not parameter.contains(value):
             lines.append(
                 f"space.{parameter.path}: does not contain the starting value {value!r}, which is the sweep's first "

@@ -171,13 +171,14 @@ class Study:
         paper: key of the paper it answers, or None.
         table: key of the paper's table it answers, or None.
         parts: what trials are made of.
-        values: fixed settings, full field path -> value.
+        values: fixed settings, full field path -> value; those of the preset included.
         metric: what is optimised or compared on ``select``.
         report_every: epochs between two reports of a trial.
         resources: what a trial takes.
         inference: the inner study.
         sweep: given for a sweep.
         ablation: given for an ablation.
+        preset: values of the detector's preset that the study names, full field path -> value.
     """
 
     name: str
@@ -192,6 +193,7 @@ class Study:
     inference: InferenceSearch
     sweep: Sweep | None = None
     ablation: Ablation | None = None
+    preset: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:

@@ -84,12 +84,9 @@ class ContrastEval(TaskBase):
         scp = self._own(outputs).scp if self._settings.cas == "own" else self._host_scp(outputs)
         return {STORED: scp.detach()}
 
-    def rescore(self, detections: Detections, raw: Sequence[RawOutput]) -> Detections:
+    def rescore(self, detections: Detections, raw: Sequence[RawOutput], config: Config) -> Detections:
         """Detections with scores changed by their contrast score."""
-        settings = self._settings
-        if settings.rescore == "none":
+        if config.rescore == "none":
             return detections
-        contrast = contrast_of_detections(
-            detections, raw, name=STORED, window_s=settings.window_s, ratio=settings.ratio
-        )
-        return rescored(detections, contrast, how=settings.rescore, kappa=settings.kappa, eta=settings.eta)
+        contrast = contrast_of_detections(detections, raw, name=STORED, window_s=config.window_s, ratio=config.ratio)
+        return rescored(detections, contrast, how=config.rescore, kappa=config.kappa, eta=config.eta)

@@ -39,9 +39,10 @@ class Config:
         "rois", "the sum over positive regions is divided by the number of these", symbol="N",
         choices=("rois", "positives"), source="ethanhe42/KL-Loss",
     )  # fmt: skip
-    per_class: bool = param(
-        True, "outputs for each class, as R-C3D's regression has them, or one for all, as PBRNet's", source="ours"
-    )
+    per_class: bool | None = param(
+        None, "outputs for each class, or one for all; null = as the host's regression: R-C3D's is for each class, "
+        "PBRNet's for all", source="ours",
+    )  # fmt: skip
     stop_gradient: bool = param(
         False, "the loss does not reach what the host shares with the task", symbol="stop_gradient",
         choices=(False, True), source="Three Birds Table 7",
@@ -52,7 +53,7 @@ class Config:
     )  # fmt: skip
     voting_sigma_t: float = param(
         0.02, "how fast a neighbour's vote falls with its distance", symbol="sigma_t", search=(0.005, 0.05), log=True,
-        bounds=(1e-6, None), source="ethanhe42/KL-Loss",
+        bounds=(1e-6, None), source="ethanhe42/KL-Loss", acts="inference",
     )  # fmt: skip
 
     def __post_init__(self) -> None:

@@ -36,7 +36,8 @@ class Lce(TaskBase):
         self._num_classes = num_classes
         self._settings = settings
         self._host = (host,)  # in a tuple, or it would count as a part of the task
-        num_outputs = 2 * num_classes if settings.per_class else 2
+        self._per_class = host.offsets_per_class if settings.per_class is None else settings.per_class
+        num_outputs = 2 * num_classes if self._per_class else 2
         if settings.mean == "own":
             self.mean = _linear(host.roi_channels, num_outputs, std=1e-3)
         self.log_variance = _linear(host.roi_channels, num_outputs, std=1e-4)
@@ -83,7 +84,7 @@ class Lce(TaskBase):
 
     def _select(self, every: Tensor, classes: Tensor) -> Tensor:
         """(P, 2) out of (P, 2 K) or (P, 2); classes from 0."""
-        if not self._settings.per_class:
+        if not self._per_class:
             return every
         by_class = every.reshape(len(every), self._num_classes, 2)
         return by_class[torch.arange(len(classes), device=classes.device), classes]
@@ -108,11 +109,11 @@ class Lce(TaskBase):
             num_inputs=len(outputs.valid_mask),
         )
 
-    def rescore(self, detections: Detections, raw: Sequence[RawOutput]) -> Detections:
+    def rescore(self, detections: Detections, raw: Sequence[RawOutput], config: Config) -> Detections:
         """Detections at the mean of their neighbours, where ``voting`` is on; scores stay."""
-        if not self._settings.voting:
+        if not config.voting:
             return detections
-        return voted_detections(detections, raw, sigma_t=self._settings.voting_sigma_t)
+        return voted_detections(detections, raw, sigma_t=config.voting_sigma_t)
 
 
 def _linear(inputs: int, outputs: int, *, std: float) -> nn.Linear:

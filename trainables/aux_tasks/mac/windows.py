@@ -1,5 +1,8 @@
 """Windows that multi-action classification learns from. Draws come from torch's global generator.
 
+Its name is given with every draw: processes that train together share the draws that have a row for every input, and
+these have none.
+
 Letters: M windows, n annotated segments.
 """
 
@@ -46,7 +49,7 @@ def draw_windows(segments: Tensor, length: float, *, sampler: Sampler, num_windo
     if sampler == "gt_expand":
         return _expanded(segments, length)
     least = min(min_len, length)
-    draws = torch.rand(2, _CANDIDATES, num_windows).to(segments)
+    draws = torch.rand(2, _CANDIDATES, num_windows, generator=torch.default_generator).to(segments)
     candidates = _from_start(draws, length, least) if sampler == "start_length" else _from_centre(draws, length, least)
     accepted = intersects(candidates, segments)
     first = accepted.int().argmax(dim=0)
@@ -73,7 +76,9 @@ def _from_centre(draws: Tensor, length: float, least: float) -> Tensor:
 
 def _around_one(segments: Tensor, length: float, num_windows: int) -> Tensor:
     chosen = segments[torch.randint(len(segments), (num_windows,)).to(segments.device)]
-    margin = torch.rand(num_windows, 2).to(segments) * (chosen[:, 1:] - chosen[:, :1])
+    margin = torch.rand(num_windows, 2, generator=torch.default_generator).to(segments) * (
+        chosen[:, 1:] - chosen[:, :1]
+    )
     outwards = chosen.new_tensor([-1.0, 1.0])
     return (chosen + outwards * margin).clamp(0.0, length)
 

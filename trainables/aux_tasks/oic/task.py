@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainables.aux_tasks.oic.config import Config
 from trainables.contracts import TaskBase
 from trainables.detections import Detections
 from trainables.layers.anchors import clip_to_video
@@ -64,12 +65,12 @@ class Oic(TaskBase):
             return {}
         return {_CAS: normalise_cas(outputs.cas_logits, outputs.valid_mask)}
 
-    def rescore(self, detections: Detections, raw: Sequence[RawOutput]) -> Detections:
+    def rescore(self, detections: Detections, raw: Sequence[RawOutput], config: Config) -> Detections:
         """Every confidence times (1 - L_OIC) ** eta on the sequence of its class; of windows, the one it lies in best.
 
         A detection that no input covers keeps its confidence.
         """
-        if self._eta == 0 or not len(detections.scores):
+        if config.eta == 0 or not len(detections.scores):
             return detections
         factor, covered = np.ones(len(detections.scores)), np.zeros(len(detections.scores))
         index = {video_id: i for i, video_id in enumerate(detections.video_ids)}
@@ -83,6 +84,6 @@ class Oic(TaskBase):
             better = share > covered[rows]
             rows, own = rows[better], torch.from_numpy(inside[better])
             cas = one.tensors[_CAS][:, : one.num_samples].double()[torch.from_numpy(detections.labels[rows])]
-            loss = oic_loss(cas, own[:, :1], own[:, 1:], gamma=self._gamma, outer_min=self._outer_min)[:, 0]
-            factor[rows], covered[rows] = (1.0 - loss.numpy()) ** self._eta, share[better]
+            loss = oic_loss(cas, own[:, :1], own[:, 1:], gamma=config.gamma, outer_min=config.outer_min)[:, 0]
+            factor[rows], covered[rows] = (1.0 - loss.numpy()) ** config.eta, share[better]
         return replace(detections, scores=detections.scores * factor)

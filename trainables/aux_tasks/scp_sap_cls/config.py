@@ -32,5 +32,5 @@ class Config:
     def build(self, *, host: Any, feat_channels: int, num_classes: int) -> Any:
         """The module; it needs nothing of the host but its features."""
         return import_module("trainables.aux_tasks.scp_sap_cls.task").ScpSapCls(
-            feat_channels=feat_channels, num_classes=num_classes, eta=self.eta
+            feat_channels=feat_channels, num_classes=num_classes
         )

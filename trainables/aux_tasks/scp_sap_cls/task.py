@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
+from trainables.aux_tasks.scp_sap_cls.config import Config
 from trainables.contracts import TaskBase
 from trainables.detections import Detections, FloatArray
 from trainables.layers.snippet_heads import SnippetEvidence, SnippetHeads, mil_loss
@@ -23,12 +24,10 @@ class ScpSapCls(TaskBase):
     Args:
         feat_channels: C of the host's features.
         num_classes: K.
-        eta: power of the class prior at inference, 0 = none.
     """
 
-    def __init__(self, *, feat_channels: int, num_classes: int, eta: float) -> None:
+    def __init__(self, *, feat_channels: int, num_classes: int) -> None:
         super().__init__()
-        self._eta = eta
         self.heads = SnippetHeads(
             feat_dim=feat_channels, num_classes=num_classes, streams=1, norm="softmax", block_diagonal_init=False
         )
@@ -49,9 +48,9 @@ class ScpSapCls(TaskBase):
         """The class distribution (B, K) of every input."""
         return {STORED: self._evidence(outputs).video_probs.detach()}
 
-    def rescore(self, detections: Detections, raw: Sequence[RawOutput]) -> Detections:
+    def rescore(self, detections: Detections, raw: Sequence[RawOutput], config: Config) -> Detections:
         """Detections of classes that the video hardly shows fall behind."""
-        prior = class_prior(detections.video_ids, raw)[detections.video, detections.labels] ** self._eta
+        prior = class_prior(detections.video_ids, raw)[detections.video, detections.labels] ** config.eta
         scores = detections.scores
         # a score below 0 falls when it is divided
         return dataclasses.replace(detections, scores=np.where(scores >= 0, scores * prior, scores / prior))

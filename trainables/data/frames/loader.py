@@ -96,7 +96,8 @@ def load_frame_batches(
         videos: of the split, in its order, with the rate of ``sampling.frames``.
         num_classes: K.
         reader: decodes.
-        wanted: the pass.
+        wanted: the pass; size, place of the crop and mirroring follow from its seed, its epoch, the video and the window
+            alone.
 
     Raises:
         ValueError: sampling that frames cannot have, or no window that shows enough of an instance; at once, not when
@@ -124,7 +125,12 @@ def _look(item: Input[FramesVideo], form: FrameInput, wanted: Pass) -> _Look:
     if wanted.epoch is None:
         return _Look(FrameTransform(size=form.size, crop=form.crop), mirrored=False)
     generator = np.random.Generator(np.random.PCG64([7, wanted.seed, wanted.epoch, item.number, item.part]))
-    transform = FrameTransform(size=form.size, crop=form.crop, crop_at=random_crop_at(generator))
+    crop_at = random_crop_at(generator)
+    size = form.size
+    if form.train_sides is not None:
+        height, width = generator.integers(*form.train_sides, size=2).tolist()
+        size = (height, width)
+    transform = FrameTransform(size=size, crop=form.crop, crop_at=crop_at)
     return _Look(transform, mirrored=form.mirror and bool(generator.random() < 0.5))
 
 

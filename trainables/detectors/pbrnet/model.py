@@ -23,7 +23,7 @@ from trainables.detectors.pbrnet.targets import instances_of
 from trainables.layers.offsets import decode_ends
 from trainables.records import Batch, Outputs, RawOutput, RoiView, SegmentTargets
 
-_LOSSES = ("cpd_class", "cpd_offset", "rpd_class", "rpd_offset", "fgd_boundary", "fgd_offset")
+_LOSSES = ("cpd_class", "cpd_offset", "rpd_class", "rpd_offset", "fgd_boundary", "fgd_offset", "positive_regions")
 
 
 class PbrNet(Regions):
@@ -109,10 +109,10 @@ class PbrNet(Regions):
         return dataclasses.replace(view, labels=terms["rpd_labels"].flatten(), matched_gt=matched)
 
     def losses(self, outputs: Outputs, batch: Batch, active: Collection[str]) -> Mapping[str, Tensor]:
-        """Classification and offsets of each step; start and end of frames.
+        """Classification and offsets of each step, start and end of frames; to be logged, the positive regions' share.
 
         ``cpd_class``, ``rpd_class``: cross-entropy; ``cpd_offset``, ``rpd_offset``, ``fgd_offset``: smooth L1;
-        ``fgd_boundary``: balanced log loss.
+        ``fgd_boundary``: balanced log loss; ``positive_regions``: of those that CPD does not reject.
 
         Raises:
             ValueError: a name that is not there, or outputs without targets.
@@ -127,6 +127,9 @@ class PbrNet(Regions):
             step, kind = name.split("_")
             if kind == "boundary":
                 found[name] = boundary_loss(outputs.terms)
+            elif kind == "regions":
+                labels = outputs.terms["rpd_labels"]
+                found[name] = (labels > 0).sum() / (labels >= 0).sum().clamp(min=1)
             else:
                 found[name] = (class_loss if kind == "class" else offset_loss)(outputs.terms, step)
         return found

@@ -33,6 +33,7 @@ class Regions(nn.Module):
     """
 
     classification_loss_name = "rpd_class"
+    offsets_per_class = False
 
     def __init__(
         self, *, channels: int, samples_per_cell: int, bins: tuple[int, int, int], width: int | None, num_logits: int

@@ -7,6 +7,7 @@ marked "ours".
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -55,16 +56,16 @@ class Net:
 
 @dataclass(frozen=True)
 class Match:
-    """Which segments are positive, which are left out."""
+    """Which segments are positive, which are left out. Thresholds do not fall from step to step."""
 
     cpd_tiou: float = param(
-        0.4, "anchors of a higher tIoU are positive", search=(0.3, 0.45), bounds=(0.0, 1.0), source=_NETWORK
+        0.4, "anchors of a higher tIoU are positive", search=(0.3, 0.7), bounds=(0.0, 1.0), source=_NETWORK
     )
     rpd_tiou: float = param(
-        0.5, "coarse segments of a higher tIoU are positive", search=(0.45, 0.55), bounds=(0.0, 1.0), source=_NETWORK
+        0.5, "coarse segments of a higher tIoU are positive", search=(0.3, 0.7), bounds=(0.0, 1.0), source=_NETWORK
     )
     fgd_tiou: float = param(
-        0.6, "refined segments of a higher tIoU are positive", search=(0.55, 0.7), bounds=(0.0, 1.0), source=_NETWORK
+        0.6, "refined segments of a higher tIoU are positive", search=(0.3, 0.7), bounds=(0.0, 1.0), source=_NETWORK
     )
     reject_bg_prob: float = param(
         0.99, "segments whose background probability reaches this take no further part", search=(0.9, 0.999),
@@ -146,6 +147,17 @@ class Settings:
         if list(thresholds) != sorted(thresholds):
             raise ValueError(f"match: cpd_tiou, rpd_tiou, fgd_tiou must not fall, they are {thresholds}")
 
+    def check_tasks(self, names: Sequence[str]) -> None:
+        """Refuse tasks where regions have no features.
+
+        Raises:
+            ValueError: there are tasks, and no features for them.
+        """
+        if names and self.net.roi_width is None:
+            raise ValueError(
+                f"net.roi_width: null leaves regions without the features that {', '.join(names)} read; set it"
+            )
+
     @property
     def batch_size(self) -> int:
         """Inputs per step."""
@@ -172,7 +184,7 @@ class Settings:
         )
 
     def phases(self) -> tuple[Phase, ...]:
-        """All three steps at once."""
+        """All three steps at once; ``positive_regions`` has no weight: it is there to be logged."""
         optim, regression = self.optim, self.loss.lambda_reg
         weights = {
             "cpd_class": 1.0,
@@ -181,6 +193,7 @@ class Settings:
             "cpd_offset": regression,
             "rpd_offset": regression,
             "fgd_offset": regression,
+            "positive_regions": 0.0,
         }
         return (
             Phase(

@@ -13,12 +13,17 @@ from trainables.detectors.pbrnet.settings import FRAMES_PER_CELL, Settings
 
 @dataclass(frozen=True)
 class Frames:
-    """How frames are taken from a video. The release draws height and width before a crop anew for every window."""
+    """How frames are taken from a video."""
 
     fps: float = param(10.0, "frames per second", bounds=(1e-3, None), source="Qinying-Liu/PBRNet:config.py")
     size: tuple[int, int] = param(
-        (112, 112), "height and width before a crop is cut out, pixels",
-        source="the middle of 96 to 128, which Qinying-Liu/PBRNet:dataset.py draws from",
+        (112, 112), "height and width at test before the centre is cut out, pixels",
+        source="ours: the middle of train_sides",
+    )  # fmt: skip
+    train_sides: tuple[int, int] | None = param(
+        (96, 128), "in training height and width are drawn anew for every window, each from the first up to, not "
+        "including, the second; null = size as at test",
+        source="Qinying-Liu/PBRNet:dataset.py",
     )  # fmt: skip
     crop: tuple[int, int] = param(
         (96, 96), "height and width of it: the centre, in training a random place, one for each window",
@@ -30,7 +35,7 @@ class Frames:
 
     def input(self) -> FrameInput:
         """For the data set; nothing is mirrored."""
-        return FrameInput(self.fps, self.size, self.crop)
+        return FrameInput(self.fps, self.size, self.crop, train_sides=self.train_sides)
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,14 @@ hundred features.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, ClassVar, Literal
 
 from trainables.config import Phase, Sampling, param
-from trainables.detectors.r_c3d.settings import Optim, Settings, Trunk, Window
+from trainables.detectors.r_c3d.published import ON_FEATURES
+from trainables.detectors.r_c3d.settings import Infer, Optim, Settings, Trunk, Window
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,12 @@ class Config(Settings):
     supervision: ClassVar[Literal["none", "video_labels", "segments"]] = "segments"
     inputs: ClassVar[str] = "feats"
     views: ClassVar[tuple[str, ...]] = ("rois",)
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = ON_FEATURES
 
     trunk: Trunk = field(default=Trunk(width=512))
     optim: Optim = field(default=Optim(optimizer="adam", lr=1e-3, epochs=20, lr_decay_epoch=15, batch_size=4))
     window: Window = field(default=Window(length=128, stride_train=64, stride_test=64, min_target=0.0))
+    infer: Infer = field(default=Infer(video_nms=0.4))
     pool_bins: int = param(
         4, "parts of a region, each of which keeps the maximum of its features", choices=(2, 4, 8), bounds=(1, 64),
         source="ours",

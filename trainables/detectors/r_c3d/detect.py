@@ -22,6 +22,9 @@ from trainables.layers.scored import ScoredSegments
 from trainables.layers.windows import Windows
 from trainables.records import RawOutput
 
+#: Suppression in a video where neither a setting nor an evaluation threshold says it: that of tIoU 0.5.
+VIDEO_NMS = 0.4
+
 
 def detect_segments(raw: Sequence[RawOutput], config: Settings) -> Detections:
     """Detections of whole videos.
@@ -79,7 +82,8 @@ def _hard(segments: Tensor, found: ScoredSegments, group: Tensor, threshold: flo
 def _merged(ids: tuple[str, ...], times: Tensor, found: ScoredSegments, infer: Infer) -> Detections:
     """Suppression over all windows of a video."""
     if len(found.score) and infer.soft_nms_sigma is None:
-        found = found.take(_hard(times, found, found.video, infer.video_nms))
+        threshold = VIDEO_NMS if infer.video_nms is None else infer.video_nms
+        found = found.take(_hard(times, found, found.video, threshold))
     elif len(found.score):
         classes = found.video * (int(found.label.max()) + 1) + found.label
         kept, score = suppress(times, found.score, classes, decay="gaussian", sigma=infer.soft_nms_sigma)

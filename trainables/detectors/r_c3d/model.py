@@ -47,6 +47,7 @@ class RC3D(nn.Module):
     """
 
     classification_loss_name = "roi_class"
+    offsets_per_class = True
 
     def __init__(
         self,

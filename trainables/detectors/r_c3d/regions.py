@@ -94,6 +94,8 @@ def random_windows(lengths: Tensor, count: int, min_samples: float) -> Tensor:
     """
     limit = lengths.double()[:, None]
     least = limit.clamp(max=min_samples)
-    draw = torch.rand(2, len(lengths), count, dtype=torch.float64, device=lengths.device)
+    # the generator's name keeps this out of the draws that processes share: only some of them may come here
+    draw = torch.rand(2, len(lengths), count, dtype=torch.float64, generator=torch.default_generator)
+    draw = draw.to(lengths.device)
     start = draw[0] * (limit - least)
     return torch.stack([start, start + least + draw[1] * (limit - start - least)], dim=-1)

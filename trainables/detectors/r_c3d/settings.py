@@ -7,7 +7,7 @@ is one column of the shared map: 8 frames of C3D, or one feature.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from trainables.config import FrameInput, Phase, Sampling, param
@@ -177,10 +177,9 @@ class Infer:
         0.3, "suppression above this tIoU in a window, of a class; ActivityNet: 0.4", search=(0.2, 0.7),
         bounds=(0.0, 1.0), source=f"{_RELEASE}:lib/tdcnn/test.py", acts="inference",
     )  # fmt: skip
-    video_nms: float = param(
-        0.4, "suppression above this tIoU in a video, of a class. The release takes each evaluation threshold less 0.1 "
-        "on THUMOS'14; detections do not know it, so a study says one value: 0.4 is that of tIoU 0.5. Charades: 0.4, "
-        "ActivityNet: 0.99999, none",
+    video_nms: float | None = param(
+        None, "suppression above this tIoU in a video, of a class; null = each evaluation threshold less 0.1, and 0.4 "
+        "where there is none. Charades: 0.4, ActivityNet: 0.99999, none",
         search=(0.1, 0.9), bounds=(0.0, 1.0), source=f"{_RELEASE}:experiments/*/test", acts="inference",
     )  # fmt: skip
     soft_nms_sigma: float | None = param(
@@ -210,12 +209,12 @@ class Window:
         bounds=(0.0, 1.0), source=f"{_RELEASE}:preprocess",
     )  # fmt: skip
     min_target: float = param(
-        3.0, "what a window leaves of a target is at least so long, samples", bounds=(0.0, None),
+        3.0, "what a window leaves of a target is at least so long, samples; ActivityNet: 0.375, 3 frames of the "
+        "video; Charades, the release on THUMOS'14: 0", bounds=(0.0, None),
         source="sunnyxiaohu/R-C3D.pytorch:preprocess/thumos14; VisionLearningGroup/R-C3D:preprocess",
     )  # fmt: skip
     both_ways: bool = param(
-        True, "training windows slide from the beginning, and again from the end; the release on THUMOS'14: only "
-        "forwards",
+        True, "training windows slide from the beginning, and again from the end",
         source="4.1; R-C3D 4.1",
     )  # fmt: skip
 
@@ -236,6 +235,15 @@ class Settings:
         False, "a segment holds both its end samples (length e - s + 1), as the released Caffe network was trained",
         source=f"{_RELEASE}:lib/tdcnn/twin_transform.py",
     )  # fmt: skip
+
+    def at_tiou(self, threshold: float) -> Settings | None:
+        """With the suppression of detections that are scored at this tIoU; None where it is the same for all.
+
+        Source: VisionLearningGroup/R-C3D, whose author answers so in issue 13.
+        """
+        if self.infer.video_nms is not None or self.infer.soft_nms_sigma is not None:
+            return None
+        return replace(self, infer=replace(self.infer, video_nms=max(0.0, round(threshold - 0.1, 9))))
 
     @property
     def batch_size(self) -> int:

@@ -5,12 +5,14 @@ The shared map is C3D's conv5b: one cell covers 8 frames.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from trainables.config import FrameInput, Phase, Sampling, param, require_checkpoint
+from trainables.detectors.r_c3d.published import ON_FRAMES
 from trainables.detectors.r_c3d.settings import Settings
 
 _RELEASE = "VisionLearningGroup/R-C3D"
@@ -81,6 +83,7 @@ class Config(Settings):
     supervision: ClassVar[Literal["none", "video_labels", "segments"]] = "segments"
     inputs: ClassVar[str] = "frames"
     views: ClassVar[tuple[str, ...]] = ("rois",)
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = ON_FRAMES
 
     frames: Frames = Frames()
     backbone: Backbone = Backbone()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,44 @@ class Matches:
 def _check_all(holds: BoolArray, rule: str) -> None:
     if not holds.all():
         raise ValueError(f"matches: expected {rule}; broken at index {np.argwhere(~holds)[0].tolist()}")
+
+
+def join_thresholds(parts: Sequence[Matches]) -> Matches:
+    """Matches whose detections differ from threshold to threshold, as one: each ignores the others' detections.
+
+    Args:
+        parts: one or more, of one protocol on the same ground truth.
+
+    Raises:
+        ValueError: they are not.
+    """
+    first = parts[0]
+    same = ("protocol", "class_names", "video_ids")
+    if any(getattr(part, name) != getattr(first, name) for part in parts for name in same):
+        raise ValueError("matches: parts of one whole have the same protocol, classes and videos")
+    if not all(np.array_equal(part.num_gt, first.num_gt) for part in parts):
+        raise ValueError("matches: parts of one whole have the same segments")
+    thresholds = [t for part in parts for t in part.tiou_thresholds]
+    label, video, score = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("label", "video", "score")
+    )
+    outcome = np.full((len(label), len(thresholds)), IGNORED, np.int8)
+    row = column = 0
+    for part in parts:
+        height, width = part.outcome.shape
+        outcome[row : row + height, column : column + width] = part.outcome
+        row, column = row + height, column + width
+    order = np.lexsort((-score, label))  # stable: equal scores of a part keep their order
+    names = dict.fromkeys(name for part in parts for name in part.warnings)
+    return replace(
+        first,
+        tiou_thresholds=tuple(thresholds),
+        label=label[order],
+        video=video[order],
+        score=score[order],
+        outcome=outcome[order],
+        warnings={name: max(part.warnings.get(name, 0) for part in parts) for name in names},
+    )
 
 
 def load_matches(path: Path) -> Matches:

@@ -127,6 +127,11 @@ def test_describing_a_detector() -> None:
     assert "ccm.xi_era" in shown
     assert "0.5 .. 0.95" in shown
     assert "inference" in shown
+    assert "presets" not in shown
+    shown = " ".join(tadtune("describe", "toy").stdout.split())
+    assert "presets of toy" in shown
+    assert "│ x │ 0.6 │ 0.35 │" in shown
+    assert "│ epochs │ 5 │ │" in shown
 
 
 def test_the_matrix_of_combinations_gives_reasons() -> None:

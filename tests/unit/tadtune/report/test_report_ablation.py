@@ -225,6 +225,18 @@ def test_deviations_from_the_papers_setting(folder):
     assert found.keys() == {"data set", "detector.blocks", "detector.epochs", "epochs of training"}
 
 
+def test_the_papers_setting_is_the_preset_where_the_study_names_one(folder):
+    preset = {"detector.blocks": 3, "detector.epochs": 12}
+    rows = {"a": ({**preset, "detector.epochs": 5}, None), "b": ({**preset, "detector.mode": "attention"}, None)}
+    study = make_ablation(rows, preset=preset)
+    found = {d.what: (d.paper, d.ours) for d in collect(study, folder).setting.deviations}
+    assert found == {
+        "detector.epochs": ("12", {"5": "a"}),
+        "detector.mode": ("plain", {"attention": "b"}),
+        "epochs of training": ("12", {"5": "a"}),
+    }
+
+
 def test_metrics_the_protocol_does_not_measure_are_named(folder):
     study = make_ablation({"a": ({}, "ours")}, paper="sp_tad", table="table1")
     found = {d.what: d for d in collect(study, folder).setting.deviations}

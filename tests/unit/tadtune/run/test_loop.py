@@ -92,6 +92,21 @@ def test_inference_values_are_tuned_without_training(tmp_path: Path, toy_sweep: 
     assert _events(log).count(("test", 3)) == 1
 
 
+def test_inference_values_of_tasks_are_tuned_as_well(tmp_path: Path, toy_sweep: dict[str, Any], log: Path) -> None:
+    space = {"tasks.toy_mac.tilt": {"float": [0.0, 0.9]}}
+    raw = {**toy_sweep, "detector": "toy_full", "tasks": ["toy_mac"], "inference": {"space": space, "trials": 20}}
+    job = _job(tmp_path, raw)
+    list(run_trial(job, Place()))
+    result = TrialRecord(job.record_folder).result()
+    assert result is not None
+    tilt = result.inference["tasks.toy_mac.tilt"]
+    assert tilt > 0.75
+    for split in ("select", "test"):
+        gain = result.metrics[f"{split}_tuned/avg_map"] - result.metrics[f"{split}/avg_map"]
+        assert gain == pytest.approx(0.1 * (tilt - 0.5))
+    assert _events(log).count(("test", 3)) == 1
+
+
 @pytest.mark.parametrize(("how", "said"), [("raise", "planted failure"), ("nan", "class = nan")])
 def test_a_failure_is_recorded_and_never_a_score(
     tmp_path: Path, toy_sweep: dict[str, Any], how: str, said: str

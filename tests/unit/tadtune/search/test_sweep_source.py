@@ -10,8 +10,9 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from tadtune.plan.trial import Trial
+from tadtune.plan.trial import Trial, make_trial
 from tadtune.search.sweep import SweepSource
+from tadtune.spec.errors import StudyError
 from tadtune.spec.parse import parse_study
 from tadtune.track.record import Result
 from tadtune.track.study_folder import StudyFolder
@@ -70,6 +71,44 @@ def test_the_budget_counts_distinct_trials_over_launches(sweep: Sweep) -> None:
         ran += 1
     assert ran == 3
     assert len(sweep.folder.records()) == 8
+
+
+def _with_rule(monkeypatch: pytest.MonkeyPatch, least_x: float) -> None:
+    def ruled(study: Any, parts: Any, values: Any, seed: int) -> Trial:
+        if values.get("detector.x", 0.8) < least_x:
+            raise StudyError([f"detector: x: {values['detector.x']} is below {least_x}"])
+        return make_trial(study, parts, values, seed)
+
+    monkeypatch.setattr("tadtune.search.sweep.make_trial", ruled)
+
+
+def test_suggestions_that_break_a_rule_between_fields_are_passed_over(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _with_rule(monkeypatch, 0.6)
+    found = []
+    for number in range(8):
+        if number == 4:
+            sweep.open()
+        trial = sweep.start()
+        sweep.finish(trial, Result("complete", objective=0.5))
+        found.append(trial.config["detector.x"])
+    assert len(found) == 8
+    assert min(found) >= 0.6
+    states = sweep.source.states()
+    assert states["COMPLETE"] == 8
+    assert states["FAIL"] > 0
+    assert sweep.source.next() is None
+    assert len(sweep.folder.records()) == 8
+
+
+def test_a_space_without_any_configuration_that_is_allowed_is_named(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep.start()
+    _with_rule(monkeypatch, 2.0)
+    with pytest.raises(StudyError, match=r"x: .* is below 2\.0\nspace: 100 suggestions in a row break this rule"):
+        sweep.source.next()
 
 
 def test_after_a_crash_nothing_is_running_and_the_interrupted_trial_comes_first(sweep: Sweep) -> None:

@@ -82,6 +82,8 @@ def test_a_group_of_fields_expands(toy_sweep: dict[str, Any]) -> None:
         ({"paper": "kt_mgf"}, "paper: 'kt_mgf' is not one of the choices. Did you mean 'kt_mgfn'?"),
         ({"tasks": ["toy_mak"]}, "tasks: no task 'toy_mak' is installed. Did you mean 'toy_mac'?"),
         ({"tasks": ["toy_mac"]}, "combination: task 'toy_mac' needs rois, which detector 'toy' does not offer"),
+        ({"preset": "fra"}, "preset: detector 'toy' has no preset 'fra'. Did you mean 'far'?"),
+        ({"preset": "far", "detector": "kt_mgfn"}, "preset: detector 'kt_mgfn' has no preset 'far'. It has none."),
         (
             {"set": {"detector.x": 0.5}, "space": {"detector.x": "auto"}},
             "set.detector.x: also varied in `space`",
@@ -91,6 +93,18 @@ def test_a_group_of_fields_expands(toy_sweep: dict[str, Any]) -> None:
 def test_one_clear_line_for_each_mistake(toy_sweep: dict[str, Any], changes: dict[str, Any], complaint: str) -> None:
     lines = _complaints(_changed(toy_sweep, **changes))
     assert any(line.startswith(complaint) for line in lines), lines
+
+
+def test_a_preset_is_what_a_study_starts_from(toy_sweep: dict[str, Any], toy_ablation: dict[str, Any]) -> None:
+    study = parse_study(_changed(toy_sweep, preset="far", set={"detector.epochs": 2}))
+    assert study.preset == {"detector.x": 0.6, "detector.epochs": 5}
+    assert study.values == {"detector.x": 0.6, "detector.epochs": 2}, "what is set comes after it, x may still vary"
+    outside = _changed(toy_sweep, preset="far", space={"detector.x": {"float": [0.0, 0.5]}})
+    assert _complaints(outside)[0].startswith("space.detector.x: does not contain the starting value 0.6")
+    rows = {"base": {"paper_row": "baseline"}, "good": toy_ablation["rows"]["good"]}
+    ablation = parse_study(_changed(toy_ablation, preset="near", rows=rows)).ablation
+    assert ablation is not None
+    assert [row.values["detector.x"] for row in ablation.rows] == [0.35, 0.3]
 
 
 def test_weak_supervision_may_not_read_boundaries(toy_sweep: dict[str, Any]) -> None:

@@ -32,6 +32,7 @@ class SmallRoiHost(nn.Module):
     samples_per_cell = 1
     roi_channels = 12
     classification_loss_name = "cls"
+    offsets_per_class = True
 
     def __init__(self, *, feat_dim: int, num_classes: int, background: bool = True) -> None:
         super().__init__()

@@ -117,11 +117,12 @@ def test_detections_of_unlikely_classes_fall_behind() -> None:
         np.array([0.8, 0.8, -0.1, 0.0]),
     )
     stored = [raw(1, 4, [0.5, 0.5]), raw(0, 4, [0.9, 0.1])]
-    moved = build(ScpSapConfig()).rescore(found, stored)
+    task = build(ScpSapConfig())
+    moved = task.rescore(found, stored, ScpSapConfig())
     assert moved.scores.tolist() == pytest.approx([0.72, 0.08, -0.2, 0.0])
-    squared = build(ScpSapConfig(eta=2.0)).rescore(found, stored)
+    squared = task.rescore(found, stored, ScpSapConfig(eta=2.0))
     assert squared.scores.tolist() == pytest.approx([0.648, 0.008, -0.4, 0.0])
-    unused = build(ScpSapConfig(eta=0.0)).rescore(found, stored)
+    unused = task.rescore(found, stored, ScpSapConfig(eta=0.0))
     assert unused.scores.tolist() == found.scores.tolist()
 
 

@@ -204,13 +204,14 @@ def test_gate_and_sum() -> None:
 
 def test_rescoring_reads_what_was_stored() -> None:
     outputs, _ = host()
-    task = build(Config(cas="host", rescore="add", eta=1.0))
+    config = Config(cas="host", rescore="add", eta=1.0)
+    task = build(config)
     scp = task.raw(outputs)[STORED]
     assert scp[0, 1].tolist() == pytest.approx(PSI)
     found = detections([[1.5, 3.5]], [1])
     raw = [RawOutput("a", 0.0, 0.5, 12, 6.0, {STORED: scp[0]})]
-    assert task.rescore(found, raw).scores.tolist() == pytest.approx([0.9 + GOLDEN[3.0, 7.0]], abs=1e-6)
-    assert build(Config(rescore="none")).rescore(found, []) is found
+    assert task.rescore(found, raw, config).scores.tolist() == pytest.approx([0.9 + GOLDEN[3.0, 7.0]], abs=1e-6)
+    assert task.rescore(found, [], Config(rescore="none")) is found
 
 
 @pytest.fixture(scope="module")

@@ -102,6 +102,14 @@ def test_each_class_has_outputs_of_its_own() -> None:
     assert task(per_class=False).log_variance.weight.shape == (2, 12)
 
 
+def test_outputs_are_for_each_class_where_the_hosts_regression_is() -> None:
+    host = small_host()
+    assert task(host).log_variance.weight.shape == task(host, per_class=True).log_variance.weight.shape == (6, 12)
+    host.offsets_per_class = False
+    assert task(host).log_variance.weight.shape == (2, 12)
+    assert task(host, per_class=True).mean.weight.shape == (6, 12)
+
+
 def test_the_hosts_own_regression_as_mean() -> None:
     host = small_host()
     batch = small_batch()
@@ -188,17 +196,21 @@ def test_detections_move_to_what_regions_are_sure_of() -> None:
     assert raw[2].tensors["lce_segments"].tolist() == [[0.0, 30.0], [0.0, 0.0]]
     assert raw[0].tensors["lce_sigmas"][0].tolist() == pytest.approx([0.1 * 2 * 20] * 2)
     before = detections((0, 10.0, 20.0, 1), (0, 10.0, 20.0, 0), (0, 10.0, 20.0, 2), (1, 30.0, 35.0, 2))
-    after = lce.rescore(before, raw)
+    config = Config(voting=True, voting_sigma_t=0.02)
+    after = lce.rescore(before, raw, config)
     # class 1 of v: (10, 20) s from the first window and, 4 s later, (11, 21) s from the second; equally sure
     p = math.exp(-((1 - 9 / 11) ** 2) / 0.02)
     assert after.segments_s[0].tolist() == pytest.approx([(10 + p * 11) / (1 + p), (20 + p * 21) / (1 + p)])
     assert after.segments_s[1].tolist() == pytest.approx([11.0, 21.0]), "the only voter of its class"
     assert after.segments_s[2:].tolist() == before.segments_s[2:].tolist(), "nobody votes"
     assert np.array_equal(after.scores, before.scores)
+    wider = lce.rescore(before, raw, replace(config, voting_sigma_t=0.05))
+    p = math.exp(-((1 - 9 / 11) ** 2) / 0.05)
+    assert wider.segments_s[0].tolist() == pytest.approx([(10 + p * 11) / (1 + p), (20 + p * 21) / (1 + p)])
 
 
 def test_without_voting_nothing_is_stored_or_moved() -> None:
     lce, outputs = planted()
     assert lce.raw(outputs) == {}
     found = detections((0, 1.0, 2.0, 0))
-    assert lce.rescore(found, []) is found
+    assert lce.rescore(found, [], Config()) is found

@@ -17,6 +17,7 @@ from trainables.aux_tasks.mac.config import Config
 from trainables.aux_tasks.mac.labels import covered_shares, intersects, soft_labels
 from trainables.aux_tasks.mac.task import Mac
 from trainables.aux_tasks.mac.windows import Sampler, draw_windows
+from trainables.entrypoints.draws import JointDraws
 from trainables.losses.soft_labels import soft_cross_entropy
 
 THREE = (torch.tensor([[10.0, 40.0], [30.0, 60.0], [35.0, 50.0]]), torch.tensor([0, 1, 0]))
@@ -223,6 +224,19 @@ def test_the_same_seed_draws_the_same_windows() -> None:
         drawn.append(mac._draw(small_batch())[0])
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])
+
+
+def test_draws_of_windows_leave_those_that_processes_share_alone() -> None:
+    """As many inputs as a draw has rows: taken for theirs, it would set the processes apart from there on."""
+    _, mac = task(windows=2)
+    shared = torch.Generator().manual_seed(0)
+    before = shared.get_state()
+    torch.manual_seed(3)
+    with JointDraws(shared, 0, 2).of(2, 3):
+        windows, _ = mac._draw(small_batch())
+    assert torch.equal(shared.get_state(), before)
+    torch.manual_seed(3)
+    assert torch.equal(mac._draw(small_batch())[0], windows)
 
 
 def test_the_least_window_counts_cells_of_the_host() -> None:

@@ -99,33 +99,36 @@ def raw_of(cas: Tensor, start_s: float = 0.0, num_samples: int = 20) -> RawOutpu
 
 
 def test_oic_rescores_by_its_contrast() -> None:
-    task = build(OicConfig(eta=0.5))
+    config = OicConfig(eta=0.5)
+    task = build(config)
     cas = plateau(8, 12)
     stored = task.raw(host(cas, torch.zeros(0, 2)))
     assert torch.equal(stored["oic_cas"], normalise_cas(cas, torch.ones(1, 20, dtype=torch.bool)))
     found = Detections(
         ("v",), np.zeros(3, np.int64), np.array([[4.0, 6.0], [0.0, 2.0], [3.0, 6.0]]), np.array([0, 0, 0]), np.ones(3)
     )
-    scored = task.rescore(found, [raw_of(cas)])
+    scored = task.rescore(found, [raw_of(cas)], config)
     # [8, 12): L = -1; [0, 4): no evidence inside or around; [6, 12): inside 2/3, around 0
     assert scored.scores.tolist() == pytest.approx([2**0.5, 1.0, (1 + 2 / 3) ** 0.5])
     assert found.scores.tolist() == [1.0, 1.0, 1.0]
 
 
 def test_oic_rescores_from_the_window_that_holds_the_detection() -> None:
-    task = build(OicConfig(eta=1.0))
+    config = OicConfig(eta=1.0)
+    task = build(config)
     windows = [raw_of(torch.zeros(1, 2, 20)), raw_of(plateau(2, 6), start_s=8.0)]
     found = Detections(("v",), np.array([0]), np.array([[9.0, 11.0]]), np.array([0]), np.ones(1))
-    assert task.rescore(found, windows).scores.tolist() == pytest.approx([2.0])
+    assert task.rescore(found, windows, config).scores.tolist() == pytest.approx([2.0])
     elsewhere = replace(found, segments_s=np.array([[30.0, 31.0]]))
-    assert task.rescore(elsewhere, windows).scores.tolist() == [1.0]
+    assert task.rescore(elsewhere, windows, config).scores.tolist() == [1.0]
 
 
 def test_oic_leaves_confidences_alone_without_a_power() -> None:
-    task = build(OicConfig(eta=0.0))
+    config = OicConfig(eta=0.0)
+    task = build(config)
     assert task.raw(host(plateau(8, 12), torch.zeros(0, 2))) == {}
     found = Detections(("v",), np.array([0]), np.array([[1.0, 2.0]]), np.array([0]), np.ones(1))
-    assert task.rescore(found, []) is found
+    assert task.rescore(found, [], config) is found
 
 
 def oae_host(cas: Tensor, feats: Tensor) -> Outputs:

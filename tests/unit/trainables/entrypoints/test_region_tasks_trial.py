@@ -114,8 +114,27 @@ def test_votes_move_ends_and_nothing_else(root: Path, tmp_path: Path) -> None:
     assert (voted.segments_s[:, 1] <= limit).all()
     assert (voted.segments_s[:, 1] > voted.segments_s[:, 0]).all()
     run.finish(tmp_path, {"": DETECTOR})
-    again = run._tasks["lce"].rescore(plain, read_raw(tmp_path / "raw_select.parquet"))
+    again = run._tasks["lce"].rescore(plain, read_raw(tmp_path / "raw_select.parquet"), tasks["lce"])
     assert np.allclose(again.segments_s, voted.segments_s, atol=1e-5), "from what is stored"
+
+
+def test_another_width_of_votes_needs_no_training(root: Path, tmp_path: Path) -> None:
+    own, wider = Lce(voting=True), Lce(voting=True, voting_sigma_t=0.05)
+    run = trial(root, {"lce": own})
+    train(run, 3)
+    narrow, wide = (run.detections("test", DETECTOR, tasks) for tasks in (None, {"lce": wider}))
+    assert np.array_equal(narrow.scores, wide.scores)
+    assert not np.allclose(narrow.segments_s, wide.segments_s)
+    other = trial(root, {"lce": wider})
+    train(other, 3)
+    assert np.array_equal(other.detections("test", DETECTOR).segments_s, wide.segments_s)
+    found = run.finish(tmp_path, {"": DETECTOR, "_tuned": DETECTOR}, {"": {"lce": own}, "_tuned": {"lce": wider}})
+    truth = run._data.ground_truth("test")
+    for suffix, expected in (("", narrow), ("_tuned", wide)):
+        score = PROTOCOL.score(PROTOCOL.match(expected, truth))["avg_map"]
+        assert found[f"test{suffix}/avg_map"] == score
+    select = run.score_select(DETECTOR, PROTOCOL, {"lce": wider})
+    assert select == other.score_select(DETECTOR, PROTOCOL)
 
 
 def test_a_task_without_weight_leaves_the_hosts_losses_alone(root: Path) -> None:

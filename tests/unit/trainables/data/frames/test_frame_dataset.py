@@ -261,6 +261,36 @@ def test_samplings_that_frames_cannot_have(dataset: FrameDataset, changes: dict[
         _batches(dataset, sampling=dataclasses.replace(WINDOWS, **changes))
 
 
+def test_training_inputs_of_drawn_sizes(root: Path, dataset: FrameDataset) -> None:
+    """Every input is one crop of the video at one of the sizes, its frames alike; test inputs have the fixed size."""
+    frames = FrameInput(fps=12.5, size=SIZE, crop=(32, 32), train_sides=(32, 36))
+    sampling = dataclasses.replace(WINDOWS, frames=frames)
+    path = root / "stitched_videos/videos/long.mp4"
+    sizes = [(h, w) for h in range(32, 36) for w in range(32, 36)]
+    whole = {size: _reference(path, size, 12.5).astype(np.int16) for size in sizes}
+    seen = set()
+    for epoch in range(2):
+        for name, start_s, valid, shown in _inputs(_batches(dataset, sampling=sampling, epoch=epoch)):
+            if name != "long":
+                continue
+            at = round(start_s * 12.5)
+            differences = {
+                (h, w): min(
+                    float(np.abs(video[at : at + valid, top : top + 32, left : left + 32] - shown[:valid]).mean())
+                    for top in range(h - 31)
+                    for left in range(w - 31)
+                )
+                for (h, w), video in whole.items()
+            }
+            best = min(differences, key=lambda size: differences[size])
+            assert differences[best] < 1.0
+            seen.add(best)
+    assert len({h for h, _ in seen}) > 1
+    assert len({w for _, w in seen}) > 1
+    (fixed, *_) = _inputs(_batches(dataset, "select", sampling=sampling))
+    assert _close(fixed[3], _reference(root / "stitched_videos/videos/none.mp4", SIZE, 12.5)[:16, 2:34, 8:40])
+
+
 def test_bad_requests_are_refused_at_once(dataset: FrameDataset) -> None:
     arguments: dict[str, Any] = {"sampling": WINDOWS, "supervision": "segments", "seed": 0, "epoch": 0}
     for split, size, words in (

@@ -10,6 +10,8 @@ from pbrnet_batches import SMALL, batch, lenient, network
 from torch import Tensor
 from torch.nn import functional as F
 
+from tadtune.spec.errors import StudyError
+from tadtune.spec.parse import parse_study
 from trainables.detectors.pbrnet.anchors import ANCHOR_FRAMES, pyramid_anchors
 from trainables.detectors.pbrnet.config import Config
 from trainables.detectors.pbrnet.frame_level import BoundaryOffset
@@ -22,7 +24,7 @@ from trainables.detectors.pbrnet.stem import FeatureBranch
 from trainables.detectors.pbrnet.targets import LEFT_OUT, Instances
 from trainables.layers.offsets import decode_centre_length, decode_ends
 
-LOSSES = tuple(Config().phases()[0].loss_weights)
+LOSSES = tuple(name for name, weight in Config().phases()[0].loss_weights.items() if weight)
 
 
 @pytest.mark.parametrize("space", [3, 1])
@@ -178,6 +180,18 @@ def test_a_rejected_segment_takes_no_part_in_any_later_step() -> None:
     assert found["fgd_labels"].tolist() == [[1, LEFT_OUT, LEFT_OUT]]
 
 
+def test_the_share_of_positive_regions_is_logged_and_not_trained_on() -> None:
+    model = lenient()
+    outputs = model(batch(valid=20))
+    share = model.losses(outputs, batch(), ("positive_regions",))["positive_regions"]
+    labels = outputs.rois.labels.tolist()
+    taken = [label for label in labels if label != LEFT_OUT]
+    assert 0 < len(taken) < len(labels)
+    assert float(share) == pytest.approx(sum(label > 0 for label in taken) / len(taken))
+    assert not share.requires_grad
+    assert Config().phases()[0].loss_weights["positive_regions"] == 0
+
+
 @pytest.mark.parametrize("instances", [((), ()), (((0.0, 0.1, 1),), ())])
 def test_a_batch_without_positives_has_finite_losses(
     instances: tuple[tuple[tuple[float, float, int], ...], ...],
@@ -280,6 +294,17 @@ def test_regions_without_features_say_so_to_tasks() -> None:
     for read in (lambda: model.roi_channels, model.new_trunk):
         with pytest.raises(ValueError, match="net.roi_width: null leaves regions without"):
             read()
+
+
+def test_a_study_with_tasks_on_regions_without_features_is_refused() -> None:
+    raw = {
+        "study": "x", "kind": "ablation", "detector": "pbrnet", "dataset": "synthetic",
+        "set": {"detector.net.roi_width": None}, "rows": {"alone": {}, "with": {"tasks": ["lce", "mac"]}},
+    }  # fmt: skip
+    line = "combination: detector.net.roi_width: null leaves regions without the features that lce, mac read; set it"
+    with pytest.raises(StudyError) as caught:
+        parse_study(raw)
+    assert caught.value.lines == [f"rows.with: {line}"]
 
 
 def test_an_input_of_any_length_is_padded_to_whole_levels() -> None:

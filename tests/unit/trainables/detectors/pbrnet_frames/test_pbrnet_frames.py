@@ -138,9 +138,11 @@ def test_windows_are_those_of_the_release() -> None:
     assert sampling.window_stride == (32, 128)
     assert sampling.both_ways
     assert (sampling.keep_ratio, sampling.min_inside, sampling.min_target) == (0.9, 0.9, 4.0)
-    assert sampling.frames == FrameInput(10.0, (112, 112), (96, 96))
+    assert sampling.frames == FrameInput(10.0, (112, 112), (96, 96), train_sides=(96, 128))
     assert Features().sampling() == dataclasses.replace(
         sampling, length=32, window_stride=(4, 16), min_target=0.5, frames=None
     )
     with pytest.raises(ValueError, match=r"frames\.crop: \(96, 96\) must be from 1 pixel"):
         Frames(size=(64, 64))
+    with pytest.raises(ValueError, match=r"frames\.train_sides: \(64, 80\) must be \(least, below\)"):
+        Frames(train_sides=(64, 80))

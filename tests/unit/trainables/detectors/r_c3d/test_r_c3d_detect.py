@@ -66,6 +66,20 @@ def test_golden_suppression(threshold: float, kept: list[int], stage: str) -> No
     assert found == [("a", 0, *segments[i][:2], segments[i][3]) for i in kept]
 
 
+def test_suppression_follows_the_evaluation_threshold_where_nothing_else_is_said() -> None:
+    free = config(video_nms=None)
+    found = [free.at_tiou(t) for t in (0.1, 0.3, 0.5, 0.7)]
+    assert [own.infer.video_nms for own in found if own is not None] == [0.0, 0.2, 0.4, 0.6]
+    assert dataclasses.replace(found[0], infer=free.infer) == free  # type: ignore[type-var]
+    assert config(video_nms=0.4).at_tiou(0.5) is None
+    assert config(video_nms=None, soft_nms_sigma=0.5).at_tiou(0.5) is None
+    assert Config().at_tiou(0.5) is None
+    raw = [window([(0.0, 10.0, 1, 0.9), (1.0, 11.0, 1, 0.8), (5.0, 15.0, 1, 0.7), (20.0, 30.0, 1, 0.6)])]
+    alone = rows(detect_segments(raw, config(clip_nms=1.0, video_nms=None)))
+    assert alone == rows(detect_segments(raw, config(clip_nms=1.0, video_nms=0.4)))
+    assert alone != rows(detect_segments(raw, config(clip_nms=1.0, video_nms=0.3)))
+
+
 def test_tiou_exactly_at_the_threshold_is_kept() -> None:
     segments = [(0.0, 10.0, 1, 0.9), (0.0, 5.0, 1, 0.8)]
     assert len(detect_segments([window(segments)], config(clip_nms=0.5, video_nms=0.5)).scores) == 2

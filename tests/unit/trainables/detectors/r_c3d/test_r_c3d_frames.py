@@ -8,10 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 from torch import Tensor, nn
 
-from tadtune.spec.fields import build_config, to_plain
 from trainables.backbones.c3d import C3D
 from trainables.config import FrameInput
 from trainables.detectors.r_c3d.heads import RoiTrunk
@@ -211,16 +209,6 @@ def test_windows_of_the_paper() -> None:
     )
     assert (sampling.keep_ratio, sampling.min_inside, sampling.min_target, sampling.both_ways) == (0.7, 0.7, 3, True)
     assert sampling.frames == FrameInput(25.0, (128, 171), (112, 112), mirror=True)
-
-
-def test_published_settings_in_the_manual_are_settings() -> None:
-    text = (Path(__file__).parents[5] / "docs/r_c3d.md").read_text()
-    recipes = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])
-    assert set(recipes) == {"thumos14_release", "activitynet", "charades"}
-    for values in recipes.values():
-        paths = {path.removeprefix("detector."): value for path, value in values.items()}
-        built = build_config(Config, paths, where="detector")
-        assert {path: to_plain(built)[path] for path in paths} == paths
 
 
 def test_bad_values_are_refused(shared_map: C3DMap, tmp_path: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 from trainables.detectors.r_c3d.anchors import make_anchors
-from trainables.detectors.r_c3d.matching import PaddedTargets, pad_rows, random_subset
+from trainables.detectors.r_c3d.matching import PaddedTargets, pad_rows, random_subset, tiou_with_targets
 from trainables.detectors.r_c3d.regions import random_windows, sample_regions
 from trainables.detectors.r_c3d.targets import anchor_targets, sample_anchors
 from trainables.layers.offsets import decode_centre_length
@@ -47,6 +48,12 @@ def textbook(
         else:
             kinds.append("negative" if top < neg else "ignored")
     return kinds, partners
+
+
+def test_golden_tiou_of_both_conventions() -> None:
+    candidate, targets = torch.tensor([[0.0, 10.0]]), padded([(5, 15)])
+    found = [float(tiou_with_targets(candidate, targets, inclusive=inclusive)) for inclusive in (False, True)]
+    assert found == pytest.approx([1 / 3, 0.375])
 
 
 def test_golden_inclusive_targets() -> None:

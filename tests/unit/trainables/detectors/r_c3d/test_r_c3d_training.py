@@ -11,7 +11,7 @@ import torch
 
 from trainables.data.synthetic.config import Config as Synthetic
 from trainables.detectors.r_c3d.config import Config
-from trainables.detectors.r_c3d.settings import Optim, Rpn, Trunk, Window
+from trainables.detectors.r_c3d.settings import Infer, Optim, Rpn, Trunk, Window
 from trainables.entrypoints.detection import DetectionTrial
 from trainables.evaluation.detection.protocols import ActivityNet
 
@@ -71,6 +71,28 @@ def test_windows_of_a_video_are_merged(root: Path) -> None:
     durations = run._data.durations_s()
     assert len(found.video_ids) == 16
     assert all(s[1] <= durations[found.video_ids[v]] for v, s in zip(found.video, found.segments_s, strict=True))
+
+
+def test_each_threshold_is_scored_on_its_own_suppression(root: Path, tmp_path: Path) -> None:
+    """As the release does on THUMOS'14: at 0.3, 0.5 and 0.9 detections suppressed at 0.2, 0.4 and 0.8."""
+    protocol = ActivityNet((0.3, 0.5, 0.9))
+    free = dataclasses.replace(CONFIG, infer=Infer(video_nms=None, clip_nms=0.9, score_thresh=0.001))
+    run = DetectionTrial(detector=free, tasks={}, dataset=DATA, protocol=protocol, seed=0, data_root=root)
+    train(run, 6)
+    expected, other = {}, {}
+    for threshold, name in ((0.3, "map_tiou_0.30"), (0.5, "map_tiou_0.50"), (0.9, "map_tiou_0.90")):
+        fixed = dataclasses.replace(free, infer=dataclasses.replace(free.infer, video_nms=round(threshold - 0.1, 1)))
+        expected[name] = run.score_select(fixed, protocol)[name]
+        other[name] = run.score_select(dataclasses.replace(free, infer=Infer(video_nms=0.4)), protocol)[name]
+    scores = dict(run.score_select(free, protocol))
+    mean = scores.pop("avg_map")
+    assert scores == pytest.approx(expected)
+    assert mean == pytest.approx(sum(expected.values()) / 3)
+    assert scores != pytest.approx(other)
+    metrics = run.finish(tmp_path, {"": free})
+    stored = protocol.score(protocol.load_matches(tmp_path / "matches_test.arrow"))
+    assert metrics == {f"test/{name}": value for name, value in stored.items()}
+    assert metrics["test/avg_map"] == pytest.approx(mean)  # overfit: both are the training videos
 
 
 def test_a_resumed_trial_is_equal_to_the_bit(root: Path, tmp_path: Path) -> None:

@@ -46,6 +46,22 @@ def test_golden(name: str, gt: list, found: list, ambiguous: list, anet: float, 
     assert _ap(Thumos14Official((0.5,)), *data) == pytest.approx(th14, abs=1e-6)
 
 
+LATE = ([(0, 10), (20, 30)], [(0, 9.2, 0.9), (0, 10, 0.8), (20.7, 30, 0.7)])
+
+
+def test_a_late_hit_at_other_thresholds_and_on_average() -> None:
+    data = _one_video(*LATE, [])
+    assert _ap(ActivityNet((0.95,)), *data) == pytest.approx(0.25)
+    assert _ap(Thumos14Official((0.95,)), *data) == pytest.approx(0.25)
+    assert _ap(ActivityNet(), *data) == pytest.approx(0.775)
+
+
+def test_a_miss_counts_unless_it_touches_an_ambiguous_segment() -> None:
+    found = [*LATE[1], (40, 50, 0.85)]
+    assert _ap(Thumos14Official((0.5,)), *_one_video(LATE[0], found, [])) == pytest.approx(0.416667, abs=1e-6)
+    assert _ap(Thumos14Official((0.5,)), *_one_video(LATE[0], found, [(45, 60)])) == pytest.approx(0.583333, abs=1e-6)
+
+
 def test_the_grid_is_the_official_one_bit_for_bit() -> None:
     assert ACTIVITYNET_GRID[8] == 0.8999999999999999
     protocol = ActivityNet()

@@ -12,7 +12,7 @@ import pytest
 from detection_references import Case
 
 from trainables.evaluation.detection.protocols import ActivityNet, Thumos14Official
-from trainables.evaluation.precision.matches import Matches, load_matches
+from trainables.evaluation.precision.matches import Matches, join_thresholds, load_matches
 
 CASE = Case(
     ("v", "w", "empty"),
@@ -37,6 +37,35 @@ def test_a_file_gives_back_everything(matches: Matches, tmp_path: Path) -> None:
     for name in ("label", "video", "score", "outcome", "num_gt"):
         assert np.array_equal(getattr(again, name), getattr(matches, name))
     assert [p.name for p in tmp_path.iterdir()] == ["m.arrow"]
+
+
+@pytest.mark.parametrize("cls", [ActivityNet, Thumos14Official])
+def test_detections_that_differ_from_threshold_to_threshold_are_scored_by_their_own(cls: Any, tmp_path: Path) -> None:
+    """Three sets, of which one is empty and two share detections of equal score."""
+    sets = {0.3: CASE.found, 0.5: [], 0.95: [("v", 1, 10, 0, 0.5), ("w", 5, 9, 0, 0.5), ("v", 20, 30, 1, 0.2)]}
+    parts = []
+    for threshold, found in sets.items():
+        parts.append(cls((threshold,)).match(*replace(CASE, found=found).arrays()))
+    protocol = cls(tuple(sets))
+    join_thresholds(parts).save(tmp_path / "m.arrow")
+    joined = protocol.load_matches(tmp_path / "m.arrow")
+    assert len(joined.label) == sum(len(found) for found in sets.values())
+    weights = np.array([[1.0, 1.0, 1.0], [2.0, 0.0, 1.0], [0.0, 3.0, 0.0]])
+    expected = [cls(part.tiou_thresholds).resample(part, weights)[:, 0] for part in parts]
+    found = protocol.resample(joined, weights)
+    assert found[:, :3] == pytest.approx(np.stack(expected, axis=1), abs=1e-12)
+    assert found[:, 3] == pytest.approx(np.mean(expected, axis=0), abs=1e-12)
+    assert 0 < found[0, 0] <= 1
+    assert joined.warnings.get("tied_scores", 0) == max(part.warnings.get("tied_scores", 0) for part in parts)
+
+
+def test_parts_of_different_wholes_are_refused() -> None:
+    one, other = ActivityNet((0.3,)), Thumos14Official((0.5,))
+    with pytest.raises(ValueError, match="the same protocol, classes and videos"):
+        join_thresholds([one.match(*CASE.arrays()), other.match(*CASE.arrays())])
+    fewer = replace(CASE, gt=CASE.gt[:2])
+    with pytest.raises(ValueError, match="the same segments"):
+        join_thresholds([one.match(*CASE.arrays()), ActivityNet((0.5,)).match(*fewer.arrays())])
 
 
 def test_nothing_found_can_be_stored(tmp_path: Path) -> None:
