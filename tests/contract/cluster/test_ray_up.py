@@ -62,6 +62,10 @@ FAULTS: list[tuple[str, str, Any, str]] = [
     ("aws", "provider.use_internal_ips", None, "public addresses"),
     ("aws", "provider.security_group", {"GroupName": "open"}, "security_group"),
     ("aws", "docker.run_options.0", "-p 8265:8265", "publishes a port"),
+    ("aws", "docker.run_options.3", "--cap-add ALL", "--cap-drop ALL is missing"),
+    ("gcp", "docker.run_options.4", "--security-opt seccomp=unconfined", "no-new-privileges is missing"),
+    ("gcp", "initialization_commands.1", "true", "may not read"),
+    ("gcp", "cluster_name", "another", "may not read"),  # the launcher's folder is named after the cluster
     ("aws", "docker.imag", "x", "imag"),
     ("aws", "auth.ssh_proxy_command", None, "ssh_proxy_command"),
     ("gcp", f"{GPU}.node_config.machineTyp", "g2-standard-8", "machineTyp"),
