@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import os
@@ -166,7 +167,9 @@ def _hello(address: str, headers: Mapping[str, str]) -> str:
         if error.code == 403:
             raise StudyError([f"{address}: the cluster refuses this token (403); {HOW_TO_SET}."]) from error
         raise StudyError([f"{address}: answers {error.code}, not as a Ray dashboard does; check the port."]) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except http.client.InvalidURL as error:
+        raise StudyError([f"address: '{address}' is none ({error}); e.g. http://127.0.0.1:8265."]) from error
+    except (ValueError, KeyError, TypeError, http.client.HTTPException) as error:
         raise StudyError([f"{address}: answers, but not as a Ray dashboard does; check the port."]) from error
     except (urllib.error.URLError, OSError) as error:
         reason = getattr(error, "reason", error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -73,6 +74,26 @@ def test_nobody_there(server: tuple[str, type[Answer]]) -> None:
         StudyError, match=r"^http://127.0.0.1:9: no Ray cluster answers \(.*refused\); .*ssh -N -L 8265"
     ):
         connect("http://127.0.0.1:9")
+
+
+def test_who_speaks_something_else_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def greet() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+                connection.recv(1000)
+
+        threading.Thread(target=greet, daemon=True).start()
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(StudyError, match=f"^{address}: answers, but not as a Ray dashboard does; check the port"):
+            connect(address)
+
+
+def test_a_port_that_is_no_number() -> None:
+    with pytest.raises(StudyError, match=r"^address: 'http://head:dash' is none \(nonnumeric port: 'dash'\)"):
+        connect("http://head:dash")
 
 
 @pytest.mark.parametrize("address", ["head:8265", "ray://head:10001", "auto", ""])
