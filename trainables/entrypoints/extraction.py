@@ -247,9 +247,11 @@ def _check_room(cluster: Mapping[str, float], resources: Resources) -> None:
 def _ray(resources: Resources) -> Iterator[None]:
     """A Ray session that is there already, a cluster's, or a local one that ends with the job."""
     address = resources.address or os.environ.get("RAY_ADDRESS") or "local"
-    if address == "local":
-        # nothing listens beyond loopback, and no token is left in the home folder
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    if "RAY_AUTH_MODE" not in os.environ:
+        # here nothing listens beyond loopback, and no token is left in the home folder; a cluster is sent what is there
+        token = os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token"
+        is_sent = address != "local" and ("RAY_AUTH_TOKEN" in os.environ or Path(token).is_file())
+        os.environ["RAY_AUTH_MODE"] = "token" if is_sent else "disabled"
     import ray
 
     if ray.is_initialized():

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tadtune.jobs.identity import JobState
-from tadtune.jobs.token import HOW_TO_SET, find_token
+from tadtune.ray_token import HOW_TO_SET, find_token
 from tadtune.spec.errors import StudyError
 
 T = TypeVar("T")

@@ -8,7 +8,9 @@ import socket
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
+from tadtune.ray_token import find_token
 from tadtune.spec.errors import StudyError
 
 # Our own records replace Tune's loggers, and our own handler its reaction to signals.
@@ -42,9 +44,11 @@ def ray_session(address: str | None, *, dashboard: bool) -> Iterator[list[dict[s
         StudyError: there is no such cluster, or Ray cannot start here.
     """
     target = _target(address)
-    if target == "local":
-        # Nothing listens beyond loopback and no token is left in the home folder for a later cluster to trip over.
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    if "RAY_AUTH_MODE" not in os.environ:
+        # A local session listens on loopback alone and leaves no token in the home folder for a later cluster to trip
+        # over; a cluster is sent the token that is there, which is Ray's own rule, and said because that has changed.
+        is_sent = target != "local" and find_token(os.environ, Path.home())
+        os.environ["RAY_AUTH_MODE"] = "token" if is_sent else "disabled"
     import ray
 
     if ray.is_initialized():
