@@ -21,6 +21,7 @@ from trainables.detectors.kt_mgfn.config import Base, Brm, Config, Data, Ktm, Md
 from trainables.detectors.untrimmed_net.config import Cls, Warmup
 from trainables.entrypoints.detection import DetectionTrial
 from trainables.entrypoints.draws import JointDraws
+from trainables.entrypoints.workers import gather_list
 from trainables.evaluation.protocols import ActivityNet
 
 # 19 training videos: batches of 6 end with one input, so two of three processes have none
@@ -127,6 +128,26 @@ def test_every_process_has_the_same_losses_and_scores_to_the_bit(name: str, root
 
 def test_a_process_that_is_gone_is_no_failure_of_the_others(root: Path) -> None:
     assert (root / "left.txt").read_text().startswith("a process of the trial's group is gone: ")
+
+
+@pytest.mark.parametrize(
+    ("error", "seen"),
+    [
+        (RuntimeError("[../gloo/transport/tcp/pair.cc:534] Connection closed by peer"), ConnectionError),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"), torch.OutOfMemoryError),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"), RuntimeError),
+    ],
+)
+def test_memory_that_an_exchange_does_not_get_is_ones_own_failure(
+    error: Exception, seen: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exchange(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(dist, "all_gather_object", exchange)
+    with pytest.raises(seen) as caught:
+        gather_list([1], 2)
+    assert type(caught.value) is seen
 
 
 def _drawn(rank: int, world_size: int, own: int, what: str) -> torch.Tensor:
