@@ -5,11 +5,11 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tadtune.jobs.cluster import connect
+from tadtune.jobs.cluster import ConnectionLostError, connect
 from tadtune.spec.errors import StudyError
 
 
@@ -26,6 +26,9 @@ class Answer(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(self.body)
 
+    def do_POST(self) -> None:
+        self.do_GET()
+
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
 
@@ -34,7 +37,7 @@ class Answer(BaseHTTPRequestHandler):
 def server() -> Iterator[tuple[str, type[Answer]]]:
     """Address of a server and what it answers."""
     answer = type("Own", (Answer,), {"seen": []})
-    with HTTPServer(("127.0.0.1", 0), answer) as http:
+    with ThreadingHTTPServer(("127.0.0.1", 0), answer) as http:
         threading.Thread(target=http.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{http.server_address[1]}", answer
         http.shutdown()
@@ -67,6 +70,33 @@ def test_what_answers_is_told(server: tuple[str, type[Answer]], status: int, bod
     assert len(caught.value.lines) == 1
     assert "secret" not in str(caught.value)
     assert answer.seen == ["Bearer secret"]
+
+
+def test_a_dashboard_that_falls_silent_is_not_waited_for_for_ever(
+    server: tuple[str, type[Answer]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind a tunnel whose far end has gone."""
+    address, answer = server
+    answer.body = b'{"ray_version": "2.60.0"}'
+    monkeypatch.setattr("tadtune.jobs.cluster.ANSWER_S", 0.2)
+    cluster = connect(address)
+    silence = threading.Event()
+    monkeypatch.setattr(answer, "do_GET", lambda self: silence.wait(20))
+    for question in (cluster.jobs, lambda: cluster.state("j"), lambda: cluster.log("j")):
+        with pytest.raises(ConnectionLostError, match=f"^{address}: .*Read timed out"):
+            question()
+    silence.set()
+
+
+def test_an_error_of_the_dashboards_is_one_line(server: tuple[str, type[Answer]]) -> None:
+    address, answer = server
+    answer.body = b'{"ray_version": "2.60.0"}'
+    cluster = connect(address)
+    answer.status, answer.body = 503, b"upstream is away\nsecond line"
+    for question in (cluster.jobs, lambda: cluster.state("j"), lambda: cluster.log("j"), lambda: cluster.stop("j")):
+        with pytest.raises(ConnectionLostError, match=f"^{address}: Request failed with status code 503: up") as caught:
+            question()
+        assert "second line" not in str(caught.value)
 
 
 def test_nobody_there(server: tuple[str, type[Answer]]) -> None:
