@@ -47,6 +47,7 @@ def server() -> Iterator[tuple[str, type[Answer]]]:
 def own_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
+    monkeypatch.setenv("RAY_API_SERVER_ADDRESS", "")  # connecting sets it: so that it is put back
 
 
 @pytest.mark.parametrize(
