@@ -133,6 +133,8 @@ def _resources(section: Section) -> Resources:
     )
     if resources.workers > 1 and resources.gpus % 1:
         section.complain("gpus", f"{resources.gpus} per worker: data-parallel workers need whole GPUs")
+    elif resources.gpus > 1 and resources.gpus % 1:
+        section.complain("gpus", f"{resources.gpus}: a process takes a share of one GPU, or whole ones")
     if resources.timeout_s is not None and resources.timeout_s <= 0:
         section.complain("timeout", f"{resources.timeout_s:g} s is no time at all; leave it out for no limit")
     section.finish()
