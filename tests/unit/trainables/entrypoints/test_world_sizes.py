@@ -12,7 +12,9 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch.nn import functional as F
 
+from trainables.aux_tasks.contrast_eval.config import Config as ContrastEval
 from trainables.aux_tasks.mdc_cas.config import Config as MdcCas
+from trainables.aux_tasks.oic.config import Config as Oic
 from trainables.data.synthetic_config import Config as Synthetic
 from trainables.detectors.clean_net.config import Config as CleanNet
 from trainables.detectors.clean_net.config import Gen, Sel
@@ -37,7 +39,8 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
             brm=Brm(width=8),
             optim=Optim(epochs1=2, epochs2=2, lr1=5e-3, lr2=5e-4, batch_size=6),
         ),
-        {"mdc_cas": MdcCas()},
+        # means over inputs, and over the segments of all of them
+        {"mdc_cas": MdcCas(), "oic": Oic(), "contrast_eval": ContrastEval()},
     ),
     "clean_net": (
         CleanNet(
@@ -66,8 +69,8 @@ def _run(name: str, root: Path, rank: int, world_size: int) -> dict[str, Any]:
     )
     losses = [dict(run.train_epoch()) for _ in range(run.num_epochs)]
     # a bias before a softmax over time has no gradient but rounding, which Adam makes as large as any other
-    free = "detector.heads.attention.bias"
-    weights = {n: float(p.detach().double().norm()) for n, p in run._modules.named_parameters() if n != free}
+    own = run._modules.named_parameters()
+    weights = {n: float(p.detach().double().norm()) for n, p in own if not n.endswith("heads.attention.bias")}
     return {"losses": losses, "weights": weights, "scores": dict(run.score_select(detector, PROTOCOL))}
 
 
