@@ -8,10 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ import numpy as np
 
 from trainables.backbones.extractor import ExtractionSettings, SnippetExtractor, VideoFrames
 from trainables.data.extracted_files import SUFFIX, VideoFeatures, read_facts, write_features
+from trainables.entrypoints.ray_session import ray_session
 
 VideoOpener = Callable[[Path], VideoFrames]
 
@@ -132,7 +131,7 @@ def extract_videos(
     """
     if not videos:
         return
-    with _ray(resources):
+    with ray_session(resources.address):
         import ray
         from ray.data import ActorPoolStrategy, DataContext
 
@@ -241,25 +240,3 @@ def _check_room(cluster: Mapping[str, float], resources: Resources) -> None:
     for name, wanted in (("CPU", resources.cpus), ("GPU", resources.gpus)):
         if wanted > cluster.get(name, 0.0):
             raise ValueError(f"a worker takes {wanted:g} {name}, Ray has {cluster.get(name, 0.0):g}")
-
-
-@contextmanager
-def _ray(resources: Resources) -> Iterator[None]:
-    """A Ray session that is there already, a cluster's, or a local one that ends with the job."""
-    address = resources.address or os.environ.get("RAY_ADDRESS") or "local"
-    if "RAY_AUTH_MODE" not in os.environ:
-        # here nothing listens beyond loopback, and no token is left in the home folder; a cluster is sent what is there
-        token = os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token"
-        is_sent = address != "local" and ("RAY_AUTH_TOKEN" in os.environ or Path(token).is_file())
-        os.environ["RAY_AUTH_MODE"] = "token" if is_sent else "disabled"
-    import ray
-
-    if ray.is_initialized():
-        yield
-        return
-    local = {"include_dashboard": False} if address == "local" else {}
-    ray.init(address=address, log_to_driver=False, logging_level="ERROR", **local)
-    try:
-        yield
-    finally:
-        ray.shutdown()

@@ -25,7 +25,7 @@ def reduce_precision(module: nn.Module) -> None:
     """
     for layer in module.modules():
         if isinstance(layer, _LAYERS):
-            layer.forward = _reduced(layer, layer.forward)  # type: ignore[method-assign]
+            layer.forward = _reduced(layer, layer.forward)  # type: ignore[method-assign, assignment]
 
 
 def _reduced(layer: nn.Module, whole: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
