@@ -23,7 +23,7 @@ T = TypeVar("T")
 #: Seconds within which a dashboard says what it is.
 HELLO_S = 10.0
 #: Seconds within which a dashboard answers any other question.
-ANSWER_S = 120.0
+ANSWER_S = 60.0
 #: Seconds between two signs of life on the connection that carries the log.
 HEARTBEAT_S = 20.0
 #: Loggers that tell every upload in Ray's own terms; what is uploaded has been said by then.
