@@ -13,9 +13,9 @@ from typing import Any
 import hosts
 import pytest
 from hosts import Cluster
+from toy_jobs import toy_job
 from toy_runs import Sandbox, wait_until
 
-from tadtune.run.job import Job
 from tadtune.run.loop import Place, run_trial
 from tadtune.track.record import TrialRecord
 
@@ -34,20 +34,7 @@ def _undisturbed(folder: Path, record: TrialRecord) -> TrialRecord:
     """The same trial, run here and now."""
     trial = record.trial()
     assert trial is not None
-    job = Job(
-        trial_id=trial.id,
-        trial=trial.plain(),
-        record=str(folder / trial.id),
-        data_root=str(folder),
-        metric="avg_map",
-        mode="max",
-        report_every=1,
-        data_digest="d",
-        data_remarks=(),
-        cpus=1,
-        gpus=0,
-        workers=0,
-    )
+    job = toy_job(trial, folder)
     list(run_trial(job, Place()))
     return TrialRecord(job.record_folder)
 

@@ -23,6 +23,7 @@ from trainables.entrypoints.artifacts import write_split_artifacts
 from trainables.entrypoints.checkpoint import load_checkpoint, save_checkpoint
 from trainables.entrypoints.draws import JointDraws
 from trainables.entrypoints.optimizer import make_optimizer, set_learning_rate
+from trainables.entrypoints.precision import Precision, reduce_precision
 from trainables.entrypoints.raw_outputs import collect_raw, write_raw
 from trainables.entrypoints.workers import (
     add_gradients,
@@ -52,6 +53,7 @@ class DetectionTrial:
         rank: this process within the group that trains the trial.
         world_size: number of processes of the group.
         num_threads: CPU threads of this process.
+        precision: of what layers multiply in training.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class DetectionTrial:
         rank: int = 0,
         world_size: int = 1,
         num_threads: int = 1,
+        precision: Precision = "float32",
     ) -> None:
         torch.set_num_threads(num_threads)
         self._config = detector
@@ -82,6 +85,8 @@ class DetectionTrial:
         self._tasks: dict[str, TaskBase] = _build_tasks(tasks, detector, self._model, self._data, self._device)
         self._modules = nn.ModuleDict({"detector": host, **{f"task_{n}": t for n, t in self._tasks.items()}})
         same_weights(self._modules, world_size)
+        if precision == "bfloat16":
+            reduce_precision(self._modules)
         self._task_weights = {name: w for config in tasks.values() for name, w in config.loss_weights().items()}
         phases: tuple[Phase, ...] = tuple(p for p in detector.phases() if p.epochs > 0)
         self._phases = _without_replaced(phases, self._tasks)

@@ -8,10 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ import numpy as np
 
 from trainables.backbones.extractor import ExtractionSettings, SnippetExtractor, VideoFrames
 from trainables.data.feature_files.extracted import SUFFIX, VideoFeatures, read_facts, write_features
+from trainables.entrypoints.ray_session import ray_session
 from trainables.files import replacing
 
 VideoOpener = Callable[[Path], VideoFrames]
@@ -132,7 +131,7 @@ def extract_videos(
     """
     if not videos:
         return
-    with _ray(resources):
+    with ray_session(resources.address):
         import ray
         from ray.data import ActorPoolStrategy, DataContext
 
@@ -241,23 +240,3 @@ def _check_room(cluster: Mapping[str, float], resources: Resources) -> None:
     for name, wanted in (("CPU", resources.cpus), ("GPU", resources.gpus)):
         if wanted > cluster.get(name, 0.0):
             raise ValueError(f"a worker takes {wanted:g} {name}, Ray has {cluster.get(name, 0.0):g}")
-
-
-@contextmanager
-def _ray(resources: Resources) -> Iterator[None]:
-    """A Ray session that is there already, a cluster's, or a local one that ends with the job."""
-    address = resources.address or os.environ.get("RAY_ADDRESS") or "local"
-    if address == "local":
-        # nothing listens beyond loopback, and no token is left in the home folder
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    import ray
-
-    if ray.is_initialized():
-        yield
-        return
-    local = {"include_dashboard": False} if address == "local" else {}
-    ray.init(address=address, log_to_driver=False, logging_level="ERROR", **local)
-    try:
-        yield
-    finally:
-        ray.shutdown()

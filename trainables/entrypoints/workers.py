@@ -103,8 +103,11 @@ def _reach(collective: Callable[[], Any]) -> None:
 
     Raises:
         ConnectionError: another process of the group is gone. It is not this one's failure, and nothing it did.
+        RuntimeError: there is no memory for it, on the device or the host, which is this one's failure.
     """
     try:
         collective()
     except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+            raise
         raise ConnectionError(f"a process of the trial's group is gone: {error}") from error

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import os
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from importlib.metadata import requires
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tadtune.jobs.identity import JobState
-from tadtune.jobs.token import HOW_TO_SET, find_token
+from tadtune.ray_token import HOW_TO_SET, find_token
 from tadtune.spec.errors import StudyError
 
 T = TypeVar("T")
 
 #: Seconds within which a dashboard says what it is.
 HELLO_S = 10.0
+#: Seconds within which a dashboard answers any other question.
+ANSWER_S = 60.0
 #: Seconds between two signs of life on the connection that carries the log.
 HEARTBEAT_S = 20.0
 #: Loggers that tell every upload in Ray's own terms; what is uploaded has been said by then.
@@ -46,7 +50,7 @@ class Cluster:
 
     def jobs(self) -> list[JobState]:
         """Every submitted job that the cluster remembers."""
-        return [_state(details) for details in self._ask(self._client.list_jobs) if details.submission_id]
+        return [_state(details) for details in self._ask_again_later(self._client.list_jobs) if details.submission_id]
 
     def submit(self, entrypoint: str, runtime_env: Mapping[str, Any], metadata: Mapping[str, str], job_id: str) -> None:
         """Upload what the runtime environment names and start the job.
@@ -68,7 +72,7 @@ class Cluster:
 
     def stop(self, job_id: str) -> None:
         """Ask the job to stop; returns at once."""
-        self._ask(lambda: self._client.stop_job(job_id))
+        self._ask_again_later(lambda: self._client.stop_job(job_id))
 
     def state(self, job_id: str) -> JobState:
         """What has become of a job.
@@ -88,10 +92,7 @@ class Cluster:
 
     def log(self, job_id: str) -> str:
         """The whole log so far."""
-        try:
-            text: str = self._ask(lambda: self._client.get_job_logs(job_id))
-        except RuntimeError as error:  # the node that has it answers no more
-            raise ConnectionLostError([f"{self.address}: {_first_line(error)}"]) from error
+        text: str = self._ask_again_later(lambda: self._client.get_job_logs(job_id))
         return text
 
     async def tail(self, job_id: str) -> AsyncIterator[str]:
@@ -112,6 +113,13 @@ class Cluster:
                     if message.type == aiohttp.WSMsgType.TEXT:
                         yield message.data
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise ConnectionLostError([f"{self.address}: {_first_line(error)}"]) from error
+
+    def _ask_again_later(self, question: Callable[[], T]) -> T:
+        """Ask what cannot be refused: an error is the dashboard's own trouble, or that of the node that has the log."""
+        try:
+            return self._ask(question)
+        except RuntimeError as error:
             raise ConnectionLostError([f"{self.address}: {_first_line(error)}"]) from error
 
     def _ask(self, question: Callable[[], T]) -> T:
@@ -151,7 +159,10 @@ def connect(address: str) -> Cluster:
 
     for module in _TALKATIVE:
         logging.getLogger(module).setLevel(logging.WARNING)
-    return Cluster(JobSubmissionClient(address, headers=headers), address, headers)
+    client = JobSubmissionClient(address, headers=headers)
+    # Ray's own requests wait for ever, also at the near end of a tunnel whose far end has gone
+    client._do_request = partial(client._do_request, timeout=ANSWER_S)
+    return Cluster(client, address, headers)
 
 
 def _hello(address: str, headers: Mapping[str, str]) -> str:
@@ -166,7 +177,9 @@ def _hello(address: str, headers: Mapping[str, str]) -> str:
         if error.code == 403:
             raise StudyError([f"{address}: the cluster refuses this token (403); {HOW_TO_SET}."]) from error
         raise StudyError([f"{address}: answers {error.code}, not as a Ray dashboard does; check the port."]) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except http.client.InvalidURL as error:
+        raise StudyError([f"address: '{address}' is none ({error}); e.g. http://127.0.0.1:8265."]) from error
+    except (ValueError, KeyError, TypeError, http.client.HTTPException) as error:
         raise StudyError([f"{address}: answers, but not as a Ray dashboard does; check the port."]) from error
     except (urllib.error.URLError, OSError) as error:
         reason = getattr(error, "reason", error)

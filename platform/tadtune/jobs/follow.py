@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import AsyncIterator, Callable
 from time import monotonic
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from tadtune.jobs.cluster import ConnectionLostError
 from tadtune.jobs.identity import JobState
 from tadtune.spec.errors import StudyError
+
+T = TypeVar("T")
 
 #: Waits between two attempts to connect again, seconds.
 WAITS_S = (0.5, 1.0, 2.0, 5.0, 10.0)
@@ -64,8 +68,8 @@ async def follow(
         except ConnectionLostError as error:
             reason = str(error)
         try:
-            state = await asyncio.to_thread(source.state, job_id)
-            log.take(await asyncio.to_thread(source.log, job_id), 0)
+            state = await _in_thread(lambda: source.state(job_id))
+            log.take(await _in_thread(lambda: source.log(job_id)), 0)
             if state.ended:
                 return state
             log.answered()
@@ -79,6 +83,28 @@ async def follow(
                     ]
                 ) from error
         await asyncio.sleep(waits_s[min(log.lost(reason), len(waits_s)) - 1])
+
+
+async def _in_thread(question: Callable[[], T]) -> T:
+    """Ask in a thread that nobody waits for after Ctrl-C: asyncio's own would be, until an answer or its time-out."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[T] = loop.create_future()
+
+    def tell(settle: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(lambda: None if answer.done() else settle())
+
+    def ask() -> None:
+        try:
+            found = question()
+        except Exception as error:
+            failure = error
+            tell(lambda: answer.set_exception(failure))
+        else:
+            tell(lambda: answer.set_result(found))
+
+    threading.Thread(target=ask, daemon=True).start()
+    return await answer
 
 
 class _Log:

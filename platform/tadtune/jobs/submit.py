@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from tadtune.jobs.identity import CONTENT, JobState, job_metadata, launches, next_id, run_key
 from tadtune.jobs.package import Package, select_files
@@ -45,7 +46,7 @@ class Launch:
         """Refuse what cannot work on another machine.
 
         Raises:
-            StudyError: a folder is not given from the root, or a variable is not set here.
+            StudyError: a folder is not given from the root, a variable is not set here, or an address holds a password.
         """
         lines = [
             f"{option}: '{path}' would lie in the job's own folder, which the cluster deletes; give the full path of "
@@ -53,6 +54,11 @@ class Launch:
             for option, path in (("--storage", self.storage), ("--data", self.data))
             if not PurePosixPath(path).is_absolute() and not (option == "--storage" and is_address(path))
         ]
+        if urlsplit(self.tracking_uri or "").password:
+            lines.append(
+                "--tracking-uri: holds a password, which the job's command would show; take it out, and let the "
+                "cluster's nodes have it as MLFLOW_TRACKING_PASSWORD (PGPASSWORD for PostgreSQL)."
+            )
         lines += [f"--env: {name} is not set here." for name in self.handed_on if name not in os.environ]
         if lines:
             raise StudyError(lines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tadtune.plan.trial import inference_plain
+from tadtune.plan.trial import inference_plain, reduced_precision
 from tadtune.spec.combination import build_configs
 from tadtune.spec.errors import StudyError
 from tadtune.spec.study import Parts, Study
@@ -14,14 +14,14 @@ from tadtune.spec.study import Parts, Study
 def study_definition(study: Study) -> dict[str, Any]:
     """The part of a study that must not change between launches, JSON-able.
 
-    Budgets, seeds, resources except the number of processes, sampler, pruner and words may change.
+    Budgets, seeds, resources except the number of processes and precision, sampler, pruner and words may change.
     """
     definition: dict[str, Any] = {
         "kind": study.kind,
         "metric": f"{study.metric.mode} {study.metric.name}",
         "world_size": study.resources.world_size,
         "inference": inference_plain(study.inference),
-    }
+    } | reduced_precision(study.resources.precision)
     if study.sweep is not None:
         definition["parts"] = _parts(study.parts)
         definition["config"] = build_configs(study.parts, study.values).plain()

@@ -11,7 +11,7 @@ from typing import Any
 
 from tadtune.spec.combination import Configs, build_configs
 from tadtune.spec.space import Parameter
-from tadtune.spec.study import InferenceSearch, Parts, Study
+from tadtune.spec.study import PRECISIONS, InferenceSearch, Parts, Study
 
 ID_LENGTH = 16
 
@@ -24,8 +24,9 @@ class Trial:
         parts: what it is made of.
         config: every field, full path -> JSON-able value.
         seed: of weights, order and all draws.
-        world_size: number of processes that train it; belongs to the identity, as the effective batch does.
+        world_size: number of processes that train it; belongs to the identity, as sums are rounded in another order.
         inference: the inner study's definition, JSON-able ({} = none).
+        precision: of what layers multiply in training.
     """
 
     parts: Parts
@@ -33,10 +34,11 @@ class Trial:
     seed: int
     world_size: int
     inference: Mapping[str, Any]
+    precision: str = PRECISIONS[0]
 
     def plain(self) -> dict[str, Any]:
         """JSON-able; :func:`trial_from_plain` reads it back."""
-        return {
+        plain = {
             "trainable": self.parts.trainable,
             "detector": self.parts.detector,
             "tasks": list(self.parts.tasks),
@@ -47,6 +49,7 @@ class Trial:
             "world_size": self.world_size,
             "inference": dict(self.inference),
         }
+        return plain | reduced_precision(self.precision)
 
     @cached_property
     def id(self) -> str:
@@ -67,7 +70,13 @@ def digest(plain: Any) -> str:
 def trial_from_plain(plain: Mapping[str, Any]) -> Trial:
     """Inverse of :meth:`Trial.plain`."""
     parts = Parts(plain["trainable"], plain["detector"], tuple(plain["tasks"]), plain["dataset"], plain["protocol"])
-    return Trial(parts, plain["config"], plain["seed"], plain["world_size"], plain["inference"])
+    precision = plain.get("precision", PRECISIONS[0])
+    return Trial(parts, plain["config"], plain["seed"], plain["world_size"], plain["inference"], precision)
+
+
+def reduced_precision(precision: str) -> dict[str, str]:
+    """How a precision enters identities: the usual one not at all."""
+    return {} if precision == PRECISIONS[0] else {"precision": precision}
 
 
 def inference_plain(search: InferenceSearch) -> dict[str, Any]:
@@ -100,4 +109,5 @@ def make_trial(study: Study, parts: Parts, values: Mapping[str, Any], seed: int)
     """The trial of one setting of a study."""
     config = build_configs(parts, values).plain()
     search = InferenceSearch(tuple(p for p in study.inference.space if p.path in config), study.inference.trials)
-    return Trial(parts, config, seed, study.resources.world_size, inference_plain(search))
+    resources = study.resources
+    return Trial(parts, config, seed, resources.world_size, inference_plain(search), resources.precision)

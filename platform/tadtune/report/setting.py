@@ -1,4 +1,4 @@
-"""What differs from the paper's setting: data, every changed field, schedule, processes, metrics."""
+"""What differs from the paper's setting: data, every changed field, schedule, processes, precision, metrics."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from tadtune.report.data import Deviation, Setting
 from tadtune.spec.combination import build_configs, combination_fields
-from tadtune.spec.study import Parts, Study
+from tadtune.spec.study import PRECISIONS, Parts, Study
 from tadtune.spec.tables import PaperTable, find_table
 
 
@@ -28,7 +28,7 @@ def describe_setting(study: Study, metrics: tuple[str, ...]) -> Setting:
     """
     table = None if study.paper is None or study.table is None else find_table(study.paper, study.table)
     same_data = table is not None and study.parts.dataset in table.datasets
-    deviations = [*_data(study, table, same_data), *_fields(study), *_epochs(study), *_processes(study)]
+    deviations = [*_data(study, table, same_data), *_fields(study), *_epochs(study), *_resources(study)]
     if table is not None:
         deviations += _metrics(table, metrics)
     return Setting(table, same_data, tuple(deviations))
@@ -94,13 +94,14 @@ def _num_epochs(detector: Any) -> int | None:
     return None if phases is None else sum(phase.epochs for phase in phases())
 
 
-def _processes(study: Study) -> list[Deviation]:
-    size = study.resources.world_size
-    if size == 1:
-        return []
-    return [
-        Deviation("processes that train one trial", "1", {f"{size}: the effective batch is {size} times larger": ""})
-    ]
+def _resources(study: Study) -> list[Deviation]:
+    size, precision = study.resources.world_size, study.resources.precision
+    deviations = []
+    if size > 1:
+        deviations.append(Deviation("processes that train one trial", "1", {f"{size}, which share every batch": ""}))
+    if precision != PRECISIONS[0]:
+        deviations.append(Deviation("precision of layers in training", PRECISIONS[0], {precision: ""}))
+    return deviations
 
 
 def _metrics(table: PaperTable, metrics: tuple[str, ...]) -> list[Deviation]:

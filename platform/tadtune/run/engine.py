@@ -39,7 +39,6 @@ from tadtune.track.checkpoints import CheckpointBudget
 from tadtune.track.mlflow_store import Summary, check_tracking, default_uri
 from tadtune.track.record import Result
 from tadtune.track.storage import storage_folder, study_folder
-from tadtune.track.stored_study import StoredStudyFolder
 from tadtune.track.study_folder import StudyFolder
 from tadtune.track.tracker import Tracker
 
@@ -104,8 +103,8 @@ def run_study(study: Study, settings: Settings, console: Console, conclude: Conc
         ray_session(settings.address, dashboard=study.resources.workers > 0) as nodes,
     ):
         concurrency = fitting_trials(study.resources, nodes)
-        stop_s = STORE_STOP_S if isinstance(launch.folder, StoredStudyFolder) else HARD_STOP_S
-        if isinstance(launch.folder, StoredStudyFolder) and is_cluster(settings.address):
+        stop_s = STORE_STOP_S if launch.folder.is_copy else HARD_STOP_S
+        if launch.folder.is_copy and is_cluster(settings.address):
             check_store_from_workers(str(settings.storage))
             launch.folder.let_workers_write()
         else:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tadtune.plan.ablation import PlannedTrial
-from tadtune.plan.trial import Trial
+from tadtune.plan.trial import Trial, reduced_precision
 from tadtune.spec.study import Study
 from tadtune.track.tracker import Labels
 
@@ -47,7 +47,8 @@ def make_labeller(study: Study, planned: Sequence[PlannedTrial]) -> Callable[[st
             "seed": str(trial.seed),
             "split_protocol": SPLIT_PROTOCOL,
         }
-        return Labels(f"{shown} seed {trial.seed}", tags, {**trial.config, "seed": trial.seed})
+        params = {**trial.config, "seed": trial.seed} | reduced_precision(trial.precision)
+        return Labels(f"{shown} seed {trial.seed}", tags, params)
 
     return label
 

@@ -95,6 +95,7 @@ def _run(job: Job, place: Place, record: TrialRecord) -> Iterator[dict[str, Any]
         rank=place.rank,
         world_size=place.world_size,
         num_threads=place.num_threads,
+        precision=trial.precision,
     )
     if record.checkpoint.is_file():
         trainable.load(record.checkpoint)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 import socket
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
+from tadtune.ray_token import find_token
 from tadtune.spec.errors import StudyError
 
 # Our own records replace Tune's loggers, and our own handler its reaction to signals.
@@ -42,9 +45,11 @@ def ray_session(address: str | None, *, dashboard: bool) -> Iterator[list[dict[s
         StudyError: there is no such cluster, or Ray cannot start here.
     """
     target = _target(address)
-    if target == "local":
-        # Nothing listens beyond loopback and no token is left in the home folder for a later cluster to trip over.
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    if "RAY_AUTH_MODE" not in os.environ:
+        # A local session listens on loopback alone and leaves no token in the home folder for a later cluster to trip
+        # over; a cluster is sent the token that is there, which is Ray's own rule, and said because that has changed.
+        is_sent = target != "local" and find_token(os.environ, Path.home())
+        os.environ["RAY_AUTH_MODE"] = "token" if is_sent else "disabled"
     import ray
 
     if ray.is_initialized():
@@ -53,7 +58,8 @@ def ray_session(address: str | None, *, dashboard: bool) -> Iterator[list[dict[s
     local = {"include_dashboard": dashboard, "dashboard_host": "127.0.0.1"} if target == "local" else {}
     try:
         _check_listens(target)
-        ray.init(address=target, log_to_driver=False, logging_level="ERROR", **local)
+        with _on_loopback() if target == "local" else nullcontext():
+            ray.init(address=target, log_to_driver=False, logging_level="ERROR", **local)
     except Exception as error:  # whatever Ray and its libraries raise
         ray.shutdown()  # a part of it may have started
         raise StudyError([_why_not(target, "--address" if address else "RAY_ADDRESS", error)]) from error
@@ -61,6 +67,24 @@ def ray_session(address: str | None, *, dashboard: bool) -> Iterator[list[dict[s
         yield _nodes()
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Have the processes of a new session listen on loopback alone, as Ray has it on macOS and Windows.
+
+    Elsewhere they listen on every address of the machine, and what connects to them can run code.
+    """
+    from ray._private import ray_constants  # read from the environment once, long before it is known what is wanted
+
+    if sys.platform == "linux":
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # what workers of a trial exchange; inherited by them
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def is_cluster(address: str | None) -> bool:

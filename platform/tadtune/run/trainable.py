@@ -11,7 +11,8 @@ class Trainable(Protocol):
     """One trial's training and scoring; knows nothing of studies, Ray or tracking.
 
     It is constructed with keyword arguments: ``detector``, ``tasks``, ``dataset``, ``protocol`` (configuration
-    objects), ``seed``, ``data_root`` (folder of data sets), ``device``, ``rank``, ``world_size``, ``num_threads``.
+    objects), ``seed``, ``data_root`` (folder of data sets), ``device``, ``rank``, ``world_size``, ``num_threads``,
+    ``precision`` ("float32" or "bfloat16", of what layers multiply in training).
     The same arguments give the same numbers, also when training stopped at a checkpoint in between.
     """
 

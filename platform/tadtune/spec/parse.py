@@ -16,6 +16,7 @@ from tadtune.spec.fields import FieldInfo
 from tadtune.spec.sections import Section
 from tadtune.spec.space import Parameter, parse_space
 from tadtune.spec.study import (
+    PRECISIONS,
     PRUNERS,
     SAMPLERS,
     Ablation,
@@ -147,9 +148,12 @@ def _resources(section: Section) -> Resources:
         gpus=section.positive("gpus", (int, float), 0.0, least=0),
         max_concurrent=section.positive("max_concurrent", int, None),
         timeout_s=section.seconds("timeout"),
+        precision=section.choice("precision", PRECISIONS, PRECISIONS[0]),
     )
     if resources.workers > 1 and resources.gpus % 1:
         section.complain("gpus", f"{resources.gpus} per worker: data-parallel workers need whole GPUs")
+    elif resources.gpus > 1 and resources.gpus % 1:
+        section.complain("gpus", f"{resources.gpus}: a process takes a share of one GPU, or whole ones")
     if resources.timeout_s is not None and resources.timeout_s <= 0:
         section.complain("timeout", f"{resources.timeout_s:g} s is no time at all; leave it out for no limit")
     section.finish()

@@ -10,6 +10,7 @@ from tadtune.spec.space import Parameter
 
 SAMPLERS = ("tpe", "random", "gp", "cmaes", "qmc")
 PRUNERS = ("none", "median", "asha", "hyperband")
+PRECISIONS = ("float32", "bfloat16")
 PLANS = ("full_grid", "leave_one_out", "add_one_in", "group_off", "pairwise_off")
 
 
@@ -60,6 +61,7 @@ class Resources:
         gpus: per process.
         max_concurrent: trials at a time; None = as many as fit.
         timeout_s: seconds that a trial may take, all attempts together; None = no limit.
+        precision: of what layers multiply in training, one of ``PRECISIONS``; belongs to a trial's identity.
     """
 
     workers: int = 0
@@ -67,6 +69,7 @@ class Resources:
     gpus: float = 0.0
     max_concurrent: int | None = None
     timeout_s: float | None = None
+    precision: str = PRECISIONS[0]
 
     @property
     def world_size(self) -> int:

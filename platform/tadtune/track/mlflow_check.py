@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import os
 import urllib.error
@@ -30,6 +31,16 @@ def tracking_problem(uri: str, timeout_s: float = 5.0) -> str:
     return f"'{uri}' is no http(s)://, sqlite:/// or postgresql:// address."
 
 
+def without_password(uri: str) -> tuple[str, str]:
+    """An address without the password that it holds, and that password, "" where it holds none."""
+    parts = urllib.parse.urlsplit(uri)
+    if not parts.password:
+        return uri, ""
+    place = parts.netloc.rpartition("@")[2]
+    place = f"{parts.username}@{place}" if parts.username else place
+    return urllib.parse.urlunsplit(parts._replace(netloc=place)), urllib.parse.unquote(parts.password)
+
+
 def _server_problem(uri: str, timeout_s: float) -> str:
     headers = _credentials()
     try:
@@ -41,7 +52,9 @@ def _server_problem(uri: str, timeout_s: float) -> str:
             json.load(reply)
     except urllib.error.HTTPError as error:
         return f"{uri} " + _refusal(uri, error.code, error.read(2000).decode(errors="replace"), bool(headers))
-    except ValueError:
+    except http.client.InvalidURL as error:
+        return f"'{uri}' is no address ({error})."
+    except (ValueError, http.client.HTTPException):
         return f"{uri} answers, but not as MLflow does; check the port."
     except OSError as error:  # urllib.error.URLError and time-outs are among them
         return f"{uri} does not answer ({getattr(error, 'reason', error)}); start it with `tadtune server up`."

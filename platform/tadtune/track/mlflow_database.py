@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
 import os
 import uuid
@@ -63,7 +62,10 @@ def prepare_database(uri: str, *, migrate: bool) -> str:
         return ""
     if state == "unknown" or (state == "old" and not migrate):
         raise StudyError([f"data base: {database_problem(uri)}"])
-    _upgrade(uri)
+    if _sqlite_file_is_missing(uri):
+        make_sqlite(uri)
+    else:
+        _upgrade(uri)
     shown = _url(uri).render_as_string()
     return f"{shown}: schema {wanted} made" if state == "none" else f"{shown}: schema brought from {found} to {wanted}"
 
@@ -71,21 +73,20 @@ def prepare_database(uri: str, *, migrate: bool) -> str:
 def make_sqlite(uri: str) -> None:
     """Make an SQLite file that is not there yet, whole or not at all: MLflow takes seconds for it.
 
-    A driver that is stopped meanwhile would otherwise leave a schema half made, which looks like an older MLflow's.
+    A process that is stopped meanwhile would otherwise leave a schema half made, which looks like an older MLflow's.
+    It holds no experiment: MLflow's default one is made by whoever opens it first, who knows where artifacts go.
 
     Args:
         uri: of any data base; others, and files that are there, stay as they are.
     """
-    from mlflow import MlflowClient
-
     if not uri.startswith("sqlite:") or not _sqlite_file_is_missing(uri):
         return
     path = Path(_url(uri).database or "")
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        MlflowClient(tracking_uri=f"sqlite:///{scratch}").search_experiments(max_results=1)
-        with contextlib.suppress(FileExistsError):  # another driver was quicker
+        _upgrade(f"sqlite:///{scratch}")
+        with contextlib.suppress(FileExistsError):  # another process was quicker
             os.link(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)
@@ -130,12 +131,9 @@ def _upgrade(uri: str) -> None:
     """``mlflow db upgrade``, in this process: the address may hold a password, which a command line would show."""
     from mlflow.db import commands
 
-    if _sqlite_file_is_missing(uri):
-        Path(_url(uri).database or "").parent.mkdir(parents=True, exist_ok=True)
-    for name in ("mlflow", "alembic"):
+    for name in ("mlflow", "alembic"):  # a line a step
         logging.getLogger(name).setLevel(logging.WARNING)
-    with contextlib.redirect_stderr(io.StringIO()):
-        commands.main(["upgrade", uri], standalone_mode=False)
+    commands.main(["upgrade", uri], standalone_mode=False)
 
 
 def _sqlite_file_is_missing(uri: str) -> bool:

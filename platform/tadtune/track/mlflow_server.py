@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tadtune.spec.errors import StudyError
 from tadtune.track.files import write_text
-from tadtune.track.mlflow_check import tracking_problem
+from tadtune.track.mlflow_check import tracking_problem, without_password
 from tadtune.track.mlflow_database import prepare_database
 from tadtune.track.mlflow_store import default_uri
 
@@ -88,7 +88,7 @@ class Server:
             raise StudyError(lines)
 
     def command(self) -> list[str]:
-        """Command line of the server; the data base's address, which may hold a password, is not on it."""
+        """Command line of the server; nothing on it says where the data base is."""
         options = {
             "--artifacts-destination": (self.storage / "mlartifacts").resolve().as_uri(),
             "--host": self.host,
@@ -105,8 +105,9 @@ class Server:
         return [sys.executable, "-m", "mlflow", "server", *(word for pair in options.items() for word in pair)]
 
     def environment(self) -> dict[str, str]:
-        """Environment of the server; the data base's address is here."""
-        own = {"MLFLOW_BACKEND_STORE_URI": self.database}
+        """Environment of the server; the data base's address is here, and its password where libpq looks for it."""
+        address, password = without_password(self.database)
+        own = {"MLFLOW_BACKEND_STORE_URI": address} | ({"PGPASSWORD": password} if password else {})
         if self.is_open and "MLFLOW_AUTH_CONFIG_PATH" not in os.environ:
             own["MLFLOW_AUTH_CONFIG_PATH"] = str(self._auth_config)
         return {**server_environment(), **own}
@@ -115,7 +116,7 @@ class Server:
         """Where accounts are kept: with the runs, not in whatever folder the server was started from."""
         if not self.is_open or "MLFLOW_AUTH_CONFIG_PATH" in os.environ:
             return
-        accounts = self.backend or f"sqlite:///{(self.storage / 'mlflow_accounts.db').resolve()}"
+        accounts = without_password(self.backend or f"sqlite:///{(self.storage / 'mlflow_accounts.db').resolve()}")[0]
         lines = ["[mlflow]", "default_permission = READ", f"database_uri = {accounts.replace('%', '%%')}"]
         write_text(self._auth_config, "\n".join([*lines, "admin_username = admin", ""]))
 

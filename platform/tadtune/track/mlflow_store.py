@@ -12,7 +12,7 @@ from typing import Any
 
 from tadtune.plan.trial import digest
 from tadtune.spec.errors import StudyError
-from tadtune.track.mlflow_check import tracking_problem
+from tadtune.track.mlflow_check import tracking_problem, without_password
 from tadtune.track.mlflow_database import make_sqlite
 from tadtune.track.record import Report, Result
 
@@ -38,8 +38,16 @@ def check_tracking(uri: str) -> None:
     """A study must be able to record before anything is taken.
 
     Raises:
-        StudyError: it is not; what is wrong and the way out.
+        StudyError: it is not, or the address holds a password; what is wrong and the way out.
     """
+    shown, password = without_password(uri)
+    if password:
+        raise StudyError(
+            [
+                f"tracking: {shown}: holds a password as well, which messages and records would show; take it out, and "
+                "set MLFLOW_TRACKING_PASSWORD and MLFLOW_TRACKING_USERNAME (PGPASSWORD for PostgreSQL)."
+            ]
+        )
     problem = tracking_problem(uri)
     if problem:
         raise StudyError([f"tracking: {problem}"])

@@ -69,6 +69,11 @@ class StoredStudyFolder(StudyFolder):
         """Whether another driver holds the study now."""
         return self._lost.is_set()
 
+    @property
+    def is_copy(self) -> bool:
+        """Whether the study lies in an object store, and this folder is the driver's copy of it."""
+        return True
+
     def _top(self) -> Mirror:
         """The study's own files."""
         if self._own is None:

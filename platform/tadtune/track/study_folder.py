@@ -100,6 +100,14 @@ class StudyFolder:
         """Whether another driver holds the study now, although this one did not let go."""
         return False
 
+    @property
+    def is_copy(self) -> bool:
+        """Whether the study lies in an object store, and this folder is the driver's copy of it."""
+        return False
+
+    def let_workers_write(self) -> None:
+        """Trials run on machines that do not see a copy; nothing is to be done where they see this folder."""
+
     def address(self, trial_id: str) -> str:
         """Where a trial that does not see this folder keeps its record; "" = every trial sees it."""
         return ""

@@ -48,6 +48,18 @@ def _dockerfile_rules(text: str) -> Iterator[str]:
             yield f"EXPOSE {value}: `docker run -P` would publish it on every address"
     if "RAY_AUTH_MODE=token" not in text:
         yield "ENV: RAY_AUTH_MODE=token is missing"
+    if not re.search(r"\bHOME=/", " ".join(rest[0] for name, *rest in instructions[last_stage:] if name == "ENV")):
+        yield "ENV: HOME is missing; Ray's launcher would mount the token below /root"
+    for folder in re.findall(r"\bPATH=([^:\s]+):\$PATH", text):
+        if not re.search(rf"PATH={folder}:.*> /etc/profile\.d/", text):
+            yield f"ENV: PATH has {folder}, which a login shell, as Ray's launcher uses it, would not have"
+    for program, caller in (
+        ("openssh-client", "Ray's head"),
+        ("rsync", "Ray's launcher"),
+        ("wget", "KubeRay's probes"),
+    ):
+        if not re.search(rf"\b{program}=", text):
+            yield f"RUN: {program} is not installed; {caller} would not find it"
 
 
 def compose_problems(file: Path) -> list[str]:
@@ -69,6 +81,10 @@ def compose_safety(config: dict[str, Any]) -> Iterator[str]:
         for key, value in service.get("environment", {}).items():
             if re.search(r"(PASSWORD|SECRET_KEY|TOKEN)$", key) or re.search(r"://[^/@]*:[^/@]*@", str(value)):
                 yield f"{name}.environment.{key}: a secret in the open; use `secrets`"
+        if service.get("cap_drop") != ["ALL"] or "no-new-privileges:true" not in service.get("security_opt", []):
+            yield f"{name}: must drop all capabilities and forbid escalation"
+        if not service["image"].startswith("${TADTUNE_IMAGE:") and not re.match(r"[1-9]", str(service.get("user"))):
+            yield f"{name}.user: the image would start as root"
         if "healthcheck" not in service:
             yield f"{name}: no healthcheck"
         if not re.match(r"\$\{TADTUNE_IMAGE:\?|[\w./-]+:\d+\.\d+", service["image"]):

@@ -132,6 +132,8 @@ def _start_problems(command: str) -> Iterator[str]:
 
 
 def _cloud_problems(config: dict[str, Any]) -> Iterator[str]:
+    from ray.autoscaler.sdk import get_docker_host_mount_location
+
     if config["provider"].get("use_internal_ips") is not True:
         yield "provider.use_internal_ips: instances would get public addresses"
     if "security_group" in config["provider"]:
@@ -139,6 +141,12 @@ def _cloud_problems(config: dict[str, Any]) -> Iterator[str]:
     for option in config.get("docker", {}).get("run_options", []):
         if re.match(r"(-p\b|--publish|--privileged)", option):
             yield f"docker.run_options: {option!r} publishes a port or gives the machine away"
+    for option in ("--cap-drop ALL", "--security-opt no-new-privileges"):
+        if option not in config.get("docker", {}).get("run_options", []):
+            yield f"docker.run_options: {option} is missing"
+    token = f"{get_docker_host_mount_location(config['cluster_name'])}/~/.ray/auth_token"
+    if not any(f"chgrp 1000 {token}" in command for command in config.get("initialization_commands", [])):
+        yield f"initialization_commands: the container's user may not read {token}"
     for name, node in config["available_node_types"].items():
         node_config = node["node_config"]
         if config["provider"]["type"] == "aws":

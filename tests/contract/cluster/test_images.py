@@ -37,6 +37,9 @@ def test_the_image_copies_what_the_package_needs() -> None:
         ("RAY_AUTH_MODE=token", "RAY_AUTH_MODE=disabled", "RAY_AUTH_MODE"),
         ("RAY_USAGE_STATS_ENABLED=0", "RAY_AUTH_TOKEN=abc", "secret"),
         ("rsync=3.2.7-*", "rsync", "DL3008"),
+        (" wget=1.21.3-*", "", "KubeRay's probes"),
+        ("    HOME=/home/tadtune \\\n", "", "HOME"),
+        ("/etc/profile.d/tadtune.sh", "/etc/tadtune.sh", "login shell"),
         ("WORKDIR /src", "WORKDIR src", "DL3000"),
         ("CMD [", "EXPOSE 8265\nCMD [", "EXPOSE"),
         ("CMD [", "CMDD [", "DL1000"),
@@ -78,6 +81,10 @@ def test_the_services_are_fit_to_start() -> None:
         ("services.mlflow.image", "${TADTUNE_IMAGE}", "missing value"),
         ("services.mlflow.healthcheck", None, "healthcheck"),
         ("services.postgres.image", "postgres:latest", "no version"),
+        ("services.postgres.user", None, "start as root"),
+        ("services.postgres.user", "0:0", "start as root"),
+        ("services.postgres.cap_drop", None, "capabilities"),
+        ("services.mlflow.security_opt", ["seccomp:unconfined"], "escalation"),
     ],
 )
 def test_an_opening_in_the_services_is_found(path: str, value: Any, said: str) -> None:

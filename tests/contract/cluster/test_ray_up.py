@@ -62,6 +62,10 @@ FAULTS: list[tuple[str, str, Any, str]] = [
     ("aws", "provider.use_internal_ips", None, "public addresses"),
     ("aws", "provider.security_group", {"GroupName": "open"}, "security_group"),
     ("aws", "docker.run_options.0", "-p 8265:8265", "publishes a port"),
+    ("aws", "docker.run_options.3", "--cap-add ALL", "--cap-drop ALL is missing"),
+    ("gcp", "docker.run_options.4", "--security-opt seccomp=unconfined", "no-new-privileges is missing"),
+    ("gcp", "initialization_commands.1", "true", "may not read"),
+    ("gcp", "cluster_name", "another", "may not read"),  # the launcher's folder is named after the cluster
     ("aws", "docker.imag", "x", "imag"),
     ("aws", "auth.ssh_proxy_command", None, "ssh_proxy_command"),
     ("gcp", f"{GPU}.node_config.machineTyp", "g2-standard-8", "machineTyp"),
@@ -92,3 +96,35 @@ def test_a_local_cluster_without_workers_is_refused_by_ray() -> None:
 
 def test_every_file_of_ray_up_is_checked() -> None:
     assert sorted(file.stem for file in CLUSTER.glob("*.yaml")) == ["aws", "compose", "gcp", "job", "on_prem"]
+
+
+def environments() -> dict[str, dict[str, Any]]:
+    """Runtime environments of jobs."""
+    (job,) = documents("kuberay/rayjob.yaml")
+    texts = {"job": (CLUSTER / "job.yaml").read_text(), "rayjob": job["spec"]["runtimeEnvYAML"]}
+    return {name: yaml.safe_load(text) for name, text in texts.items()}
+
+
+def runtime_problems(environment: dict[str, Any]) -> list[str]:
+    """What Ray refuses of a runtime environment, or passes over with a warning."""
+    from ray.runtime_env import RuntimeEnv
+
+    found = [f"{key}: unknown key" for key in environment if key not in RuntimeEnv.known_fields]
+    try:
+        RuntimeEnv(**environment)
+    except (TypeError, ValueError) as error:
+        found.append(str(error))
+    return found
+
+
+@pytest.mark.parametrize("name", ["job", "rayjob"])
+def test_ray_takes_the_environment_of_a_job(name: str) -> None:
+    environment = environments()[name]
+    assert runtime_problems(environment) == []
+    for key, value, said in (
+        ("env_vars", {"A": 30}, "env_vars"),
+        ("exclude", [".git"], "exclude: unknown"),
+        ("excludes", ".git", "excludes"),
+    ):
+        found = runtime_problems({**environment, key: value})
+        assert any(said in line for line in found), (key, found)

@@ -100,9 +100,9 @@ def test_a_local_ray_is_started_with_an_explicit_mode_and_no_dashboard_beyond_lo
         text = file.read_text(encoding="utf-8")
         if "ray.init(" in text and not file.is_relative_to(ROOT / "benchmarks"):
             starting.append(file.name)
-            assert text.index('os.environ.setdefault("RAY_AUTH_MODE"') < text.index("ray.init("), file
+            assert text.index('os.environ["RAY_AUTH_MODE"] = ') < text.index("ray.init("), file
             assert '"dashboard_host": "127.0.0.1"' in text or '"include_dashboard": False' in text, file
-    assert "session.py" in starting
+    assert sorted(starting) == ["ray_session.py", "session.py"]
 
 
 def test_every_start_of_ray_under_cluster_says_its_mode() -> None:

@@ -15,7 +15,7 @@ from trainables.detections import Detections
 from trainables.layers.ranking import best_per_group
 from trainables.layers.snippet_heads import SnippetEvidence, SnippetHeads, mil_loss
 from trainables.losses.contrast import margin_loss
-from trainables.records import Batch, Outputs, RawOutput
+from trainables.records import Batch, Outputs, RawOutput, SegmentView
 
 #: Name under which the class scores are stored with the host's raw outputs.
 STORED = "contrast_eval_scp"
@@ -53,7 +53,7 @@ class ContrastEval(TaskBase):
         else:
             scp = self._host_scp(outputs)
         view = outputs.segments
-        chosen = best_per_group(view.scores, view.input_index, max_num=self._settings.top)
+        chosen = self._best(view)
         windows = [window_snippets(self._settings.window_s, float(s)) for s in batch.seconds_per_sample]
         scores = judge_segments(
             scp.detach(),
@@ -66,6 +66,14 @@ class ContrastEval(TaskBase):
         )
         loss = margin_loss(scores, torch.ones_like(scores, dtype=torch.bool), margin=self._settings.margin)
         return {"contrast_eval": loss.to(outputs.feats.dtype), **terms}
+
+    def loss_counts(self, outputs: Outputs, batch: Batch) -> Mapping[str, float]:
+        """``contrast_eval`` is a mean over segments."""
+        return {} if outputs.segments is None else {"contrast_eval": float(len(self._best(outputs.segments)))}
+
+    def _best(self, view: SegmentView) -> Tensor:
+        """Rows of the segments that take part."""
+        return best_per_group(view.scores, view.input_index, max_num=self._settings.top)
 
     def _own(self, outputs: Outputs) -> SnippetEvidence:
         assert outputs.feats is not None, "checked before"

@@ -16,7 +16,7 @@ from trainables.layers.anchors import clip_to_video
 from trainables.layers.cas import normalise_cas
 from trainables.layers.ranking import best_per_group
 from trainables.losses.oic import oic_loss
-from trainables.records import Batch, Outputs, RawOutput
+from trainables.records import Batch, Outputs, RawOutput, SegmentView
 from trainables.segments import seconds_to_grid
 
 #: Name under which the sequences are stored for inference.
@@ -53,11 +53,19 @@ class Oic(TaskBase):
         if not len(view.labels):
             return {"oic_task": cas.sum() * 0.0}
         probs = normalise_cas(cas if self._grad_to_cas else cas.detach(), outputs.valid_mask)
-        rows = best_per_group(view.scores, view.input_index, max_num=self._top)
+        rows = self._best(view)
         video, label = view.input_index[rows], view.labels[rows]
         ends = clip_to_video(view.ends_grid[rows], outputs.valid_mask.sum(dim=1)[video])
         values = oic_loss(probs[video, label], ends[:, :1], ends[:, 1:], gamma=self._gamma, outer_min=self._outer_min)
         return {"oic_task": (values + 1.0).mean()}
+
+    def loss_counts(self, outputs: Outputs, batch: Batch) -> Mapping[str, float]:
+        """``oic_task`` is a mean over segments."""
+        return {} if outputs.segments is None else {"oic_task": float(len(self._best(outputs.segments)))}
+
+    def _best(self, view: SegmentView) -> Tensor:
+        """Rows of the segments that take part."""
+        return best_per_group(view.scores, view.input_index, max_num=self._top)
 
     def raw(self, outputs: Outputs) -> Mapping[str, Tensor]:
         """The normalised sequence, for the factor at inference."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tadtune.jobs.cluster import connect
+from tadtune.jobs.cluster import ConnectionLostError, connect
 from tadtune.spec.errors import StudyError
 
 
@@ -25,6 +26,9 @@ class Answer(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(self.body)
 
+    def do_POST(self) -> None:
+        self.do_GET()
+
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
 
@@ -33,7 +37,7 @@ class Answer(BaseHTTPRequestHandler):
 def server() -> Iterator[tuple[str, type[Answer]]]:
     """Address of a server and what it answers."""
     answer = type("Own", (Answer,), {"seen": []})
-    with HTTPServer(("127.0.0.1", 0), answer) as http:
+    with ThreadingHTTPServer(("127.0.0.1", 0), answer) as http:
         threading.Thread(target=http.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{http.server_address[1]}", answer
         http.shutdown()
@@ -43,6 +47,7 @@ def server() -> Iterator[tuple[str, type[Answer]]]:
 def own_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
+    monkeypatch.setenv("RAY_API_SERVER_ADDRESS", "")  # connecting sets it: so that it is put back
 
 
 @pytest.mark.parametrize(
@@ -68,11 +73,58 @@ def test_what_answers_is_told(server: tuple[str, type[Answer]], status: int, bod
     assert answer.seen == ["Bearer secret"]
 
 
+def test_a_dashboard_that_falls_silent_is_not_waited_for_for_ever(
+    server: tuple[str, type[Answer]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind a tunnel whose far end has gone."""
+    address, answer = server
+    answer.body = b'{"ray_version": "2.60.0"}'
+    monkeypatch.setattr("tadtune.jobs.cluster.ANSWER_S", 0.2)
+    cluster = connect(address)
+    silence = threading.Event()
+    monkeypatch.setattr(answer, "do_GET", lambda self: silence.wait(20))
+    for question in (cluster.jobs, lambda: cluster.state("j"), lambda: cluster.log("j")):
+        with pytest.raises(ConnectionLostError, match=f"^{address}: .*Read timed out"):
+            question()
+    silence.set()
+
+
+def test_an_error_of_the_dashboards_is_one_line(server: tuple[str, type[Answer]]) -> None:
+    address, answer = server
+    answer.body = b'{"ray_version": "2.60.0"}'
+    cluster = connect(address)
+    answer.status, answer.body = 503, b"upstream is away\nsecond line"
+    for question in (cluster.jobs, lambda: cluster.state("j"), lambda: cluster.log("j"), lambda: cluster.stop("j")):
+        with pytest.raises(ConnectionLostError, match=f"^{address}: Request failed with status code 503: up") as caught:
+            question()
+        assert "second line" not in str(caught.value)
+
+
 def test_nobody_there(server: tuple[str, type[Answer]]) -> None:
     with pytest.raises(
         StudyError, match=r"^http://127.0.0.1:9: no Ray cluster answers \(.*refused\); .*ssh -N -L 8265"
     ):
         connect("http://127.0.0.1:9")
+
+
+def test_who_speaks_something_else_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def greet() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+                connection.recv(1000)
+
+        threading.Thread(target=greet, daemon=True).start()
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(StudyError, match=f"^{address}: answers, but not as a Ray dashboard does; check the port"):
+            connect(address)
+
+
+def test_a_port_that_is_no_number() -> None:
+    with pytest.raises(StudyError, match=r"^address: 'http://head:dash' is none \(nonnumeric port: 'dash'\)"):
+        connect("http://head:dash")
 
 
 @pytest.mark.parametrize("address", ["head:8265", "ray://head:10001", "auto", ""])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -163,6 +165,28 @@ def test_a_cluster_that_stays_away_ends_the_following_not_the_job() -> None:
 
     with pytest.raises(StudyError, match=r"j: no answer for 0 minutes \(http://h:1: refused\).*`tadtune jobs logs j`"):
         followed(Gone("x"), patience_s=1e-3)
+
+
+def test_leaving_does_not_wait_for_an_answer() -> None:
+    silence, asked = threading.Event(), threading.Event()
+
+    class Silent(FakeJob):
+        def state(self, job_id: str) -> JobState:
+            asked.set()
+            silence.wait(60)
+            return super().state(job_id)
+
+    async def leave() -> None:
+        following = asyncio.create_task(follow(Silent("x\n"), "j", str, str))  # type: ignore[arg-type]
+        while not asked.is_set():
+            await asyncio.sleep(0.01)
+        following.cancel()
+        await asyncio.wait([following])
+
+    began = time.monotonic()
+    asyncio.run(leave())
+    assert time.monotonic() - began < 30
+    silence.set()
 
 
 def test_a_job_that_the_cluster_forgot_is_said_at_once() -> None:

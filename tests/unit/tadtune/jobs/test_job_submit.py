@@ -170,6 +170,7 @@ def test_two_people_at_the_same_moment(cluster: FakeCluster, person: Person) -> 
     [
         (Launch("runs", "/d"), ["--storage: 'runs' would lie in the job's own folder"]),
         (Launch("/r", "./data"), ["--data: './data' would lie"]),
+        (Launch("/r", "/d", "http://me:geheim@mlflow:5000"), ["--tracking-uri: holds a password, which the job's"]),
         (
             Launch("runs", "data", handed_on=("NOT_SET_HERE",)),
             ["--storage", "--data", "--env: NOT_SET_HERE is not set"],

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tadtune.jobs.token import find_token
+from tadtune.ray_token import find_token
 from tadtune.spec.errors import StudyError
 
 RAYS_OWN = """

@@ -32,22 +32,30 @@ def test_whatever_changes_a_result_changes_the_id(toy_sweep: dict[str, Any]) -> 
         _trial(toy_sweep, seed=1).id,
         _trial(toy_sweep, **{"detector.x": 0.81}).id,
         _trial({**toy_sweep, "resources": {"workers": 2}}).id,
+        _trial({**toy_sweep, "resources": {"precision": "bfloat16"}}).id,
         _trial({**toy_sweep, "inference": {"space": {"detector.cut": "auto"}}}).id,
         _trial({**toy_sweep, "dataset": "toy_weak"}).id,
     }
-    assert len(ids) == 6
+    assert len(ids) == 7
 
 
 def test_one_worker_and_in_process_are_the_same_trial(toy_sweep: dict[str, Any]) -> None:
     assert _trial(toy_sweep).id == _trial({**toy_sweep, "resources": {"workers": 1}}).id
 
 
+def test_the_usual_precision_is_in_no_identity_so_that_older_records_keep_theirs(toy_sweep: dict[str, Any]) -> None:
+    named = {**toy_sweep, "resources": {"precision": "float32"}}
+    assert _trial(toy_sweep).plain() == _trial(named).plain()
+    assert "precision" not in study_definition(parse_study(named)).keys() | _trial(named).plain().keys()
+
+
 def test_a_trial_survives_json(toy_sweep: dict[str, Any]) -> None:
     raw = {**toy_sweep, "inference": {"space": {"detector.cut": {"float": [0.1, 0.5]}}, "trials": 4}}
+    raw["resources"] = {"precision": "bfloat16"}
     raw["inference"]["space"]["detector.cut"]["when"] = {"detector.mode": ["plain", "noisy"]}
     trial = _trial(raw)
     again = trial_from_plain(json.loads(json.dumps(trial.plain())))
-    assert again.id == trial.id
+    assert (again.id, again.precision) == (trial.id, "bfloat16")
     assert again.configs() == trial.configs()
     (parameter,) = inference_space(again.inference)
     assert (parameter.low, parameter.high, parameter.when) == (0.1, 0.5, (("detector.mode", ("plain", "noisy")),))
@@ -87,6 +95,7 @@ def test_a_larger_study_extends_what_is_there(toy_ablation: dict[str, Any], toy_
         ({"seed": 5}, "seed: was 0, is now 5."),
         ({"dataset": "toy_weak"}, "parts.dataset: was 'toy', is now 'toy_weak'."),
         ({"resources": {"workers": 2}}, "world_size: was 1, is now 2."),
+        ({"resources": {"precision": "bfloat16"}}, "precision: added ('bfloat16')."),
     ],
 )
 def test_an_incompatible_change_is_refused_by_name(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from toy_jobs import toy_job
 
 from tadtune.plan.trial import make_trial
 from tadtune.run.job import Job
@@ -25,21 +26,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _job(folder: Path, raw: dict[str, Any], **values: Any) -> Job:
     study = parse_study(raw)
-    trial = make_trial(study, study.parts, {**study.values, **values}, seed=0)
-    return Job(
-        trial_id=trial.id,
-        trial=trial.plain(),
-        record=str(folder / trial.id),
-        data_root=str(folder),
-        metric="avg_map",
-        mode="max",
-        report_every=1,
-        data_digest="d",
-        data_remarks=("2 videos left out",),
-        cpus=1,
-        gpus=0,
-        workers=0,
-    )
+    return toy_job(make_trial(study, study.parts, {**study.values, **values}, seed=0), folder)
 
 
 def _events(log: Path) -> list[tuple[str, int]]:

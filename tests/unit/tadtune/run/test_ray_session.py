@@ -95,6 +95,37 @@ def test_what_ray_raises_becomes_one_line(
     assert ended == [True]  # nothing of a half-started session is left
 
 
+@pytest.mark.parametrize(
+    ("address", "environment", "mode"),
+    [
+        (None, {}, "disabled"),
+        (None, {"RAY_AUTH_TOKEN": "t"}, "disabled"),  # of some cluster's: a session on loopback asks for none
+        ("auto", {}, "disabled"),
+        ("auto", {"RAY_AUTH_TOKEN": "t"}, "token"),
+        ("auto", {"RAY_AUTH_TOKEN": "t", "RAY_AUTH_MODE": "disabled"}, "disabled"),
+        (None, {"RAY_AUTH_MODE": "token"}, "token"),
+    ],
+)
+def test_whether_a_token_is_sent_is_said_before_ray_looks(
+    no_session: pytest.MonkeyPatch, tmp_path: Path, address: str | None, environment: dict[str, str], mode: str
+) -> None:
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        no_session.setenv(name, "")  # so that it is put back
+        no_session.delenv(name)
+    no_session.setenv("HOME", str(tmp_path))
+    for name, value in environment.items():
+        no_session.setenv(name, value)
+    seen = []
+
+    def init(**_: Any) -> None:
+        seen.append(os.environ["RAY_AUTH_MODE"])
+        raise ConnectionError
+
+    no_session.setattr(ray, "init", init)
+    refused(address)
+    assert seen == [mode]
+
+
 def test_on_the_command_line_it_is_an_error_of_the_user(tmp_path: Path, toy_sweep: dict[str, Any]) -> None:
     """A real failure of a real start: Ray's sockets allow no long path."""
     study = tmp_path / "study.yaml"

@@ -73,6 +73,8 @@ def test_a_group_of_fields_expands(toy_sweep: dict[str, Any]) -> None:
         ({"sampler": "tpx"}, "sampler: 'tpx' is not one of the choices. Did you mean 'tpe'?"),
         ({"pruner": "ahsa"}, "pruner: 'ahsa' is not one of the choices. Did you mean 'asha'?"),
         ({"resources": {"workers": -1}}, "resources.workers: -1 is below 0"),
+        ({"resources": {"gpus": 1.5}}, "resources.gpus: 1.5: a process takes a share of one GPU, or whole ones."),
+        ({"resources": {"precision": "float16"}}, "resources.precision: 'float16' is not one of the choices"),
         (
             {"resources": {"workers": 2, "gpus": 0.5}},
             "resources.gpus: 0.5 per worker: data-parallel workers need whole",

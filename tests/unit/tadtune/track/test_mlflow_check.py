@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -13,8 +14,9 @@ import pytest
 from mlflow.server.security_utils import INVALID_HOST_MSG
 
 from tadtune.spec.errors import StudyError
-from tadtune.track.mlflow_check import tracking_problem
+from tadtune.track.mlflow_check import tracking_problem, without_password
 from tadtune.track.mlflow_database import prepare_database
+from tadtune.track.mlflow_store import check_tracking
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -89,7 +91,45 @@ def test_the_account_of_the_environment_is_used(
 
 def test_nobody_there_and_nonsense() -> None:
     assert "does not answer ([Errno 111] Connection refused)" in tracking_problem("http://127.0.0.1:9")
+    assert tracking_problem("http://host:port") == "'http://host:port' is no address (nonnumeric port: 'port')."
     assert tracking_problem("ftp://x") == "'ftp://x' is no http(s)://, sqlite:/// or postgresql:// address."
+
+
+def test_who_speaks_something_else() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def greet() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+                connection.recv(1000)
+
+        threading.Thread(target=greet, daemon=True).start()
+        uri = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        assert tracking_problem(uri) == f"{uri} answers, but not as MLflow does; check the port."
+
+
+@pytest.mark.parametrize(
+    ("uri", "address", "password"),
+    [
+        ("http://me:a%40b@h:5000/x?y=1", "http://me@h:5000/x?y=1", "a@b"),
+        ("postgresql+psycopg://m%40:p@h/db?sslmode=require", "postgresql+psycopg://m%40@h/db?sslmode=require", "p"),
+        ("http://:p@[::1]:5000", "http://[::1]:5000", "p"),
+        ("http://me@h", "http://me@h", ""),
+        ("sqlite:////runs/a:b@c.db", "sqlite:////runs/a:b@c.db", ""),
+    ],
+)
+def test_a_password_is_taken_out_of_an_address(uri: str, address: str, password: str) -> None:
+    assert without_password(uri) == (address, password)
+
+
+@pytest.mark.parametrize("uri", ["http://me:geheim@127.0.0.1:9", "postgresql://me:geheim@127.0.0.1:9/runs"])
+def test_a_study_takes_no_address_with_a_password(uri: str) -> None:
+    with pytest.raises(
+        StudyError, match=r"^tracking: .*://me@127.0.0.1:9.*: holds a password as well.*PGPASSWORD"
+    ) as e:
+        check_tracking(uri)
+    assert "geheim" not in str(e.value)
 
 
 def test_a_data_base_that_is_not_there_yet_is_no_problem_and_stays_away(tmp_path: Path) -> None:

@@ -90,7 +90,8 @@ def test_no_password_on_the_command_line(tmp_path: Path) -> None:
     server = Server(tmp_path, 1, backend="postgresql://me:geheim@db/mlflow")
     assert not any("geheim" in word for word in server.command())
     environment = server.environment()
-    assert environment["MLFLOW_BACKEND_STORE_URI"] == "postgresql://me:geheim@db/mlflow"
+    assert environment["MLFLOW_BACKEND_STORE_URI"] == "postgresql://me@db/mlflow"
+    assert environment["PGPASSWORD"] == "geheim"
     assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
     assert option(server, "--workers") == "1"
 
@@ -98,9 +99,10 @@ def test_no_password_on_the_command_line(tmp_path: Path) -> None:
 def test_accounts_are_kept_with_the_runs_and_only_the_owner_reads_where(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backend = "postgresql://me:100%25@db/mlflow"  # a percent sign means something to the file's reader
+    backend = "postgresql://m%40:100%25@db/mlflow"  # a percent sign means something to the file's reader
+    assert Server(tmp_path, 1, "0.0.0.0", backend).environment()["PGPASSWORD"] == "100%"
     for server, database in (
-        (Server(tmp_path, 1, "0.0.0.0", backend), backend),
+        (Server(tmp_path, 1, "0.0.0.0", backend), "postgresql://m%40@db/mlflow"),
         (Server(tmp_path, 1, "0.0.0.0"), f"sqlite:///{tmp_path / 'mlflow_accounts.db'}"),
     ):
         server.write_auth_config()

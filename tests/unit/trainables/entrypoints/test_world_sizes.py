@@ -12,7 +12,9 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch.nn import functional as F
 
+from trainables.aux_tasks.contrast_eval.config import Config as ContrastEval
 from trainables.aux_tasks.mdc_cas.config import Config as MdcCas
+from trainables.aux_tasks.oic.config import Config as Oic
 from trainables.data.synthetic.config import Config as Synthetic
 from trainables.detectors.clean_net.config import Config as CleanNet
 from trainables.detectors.clean_net.config import Gen, Sel
@@ -21,6 +23,7 @@ from trainables.detectors.kt_mgfn.config import Base, Brm, Config, Data, Ktm, Md
 from trainables.detectors.untrimmed_net.config import Cls, Warmup
 from trainables.entrypoints.detection import DetectionTrial
 from trainables.entrypoints.draws import JointDraws
+from trainables.entrypoints.workers import gather_list
 from trainables.evaluation.detection.protocols import ActivityNet
 
 # 19 training videos: batches of 6 end with one input, so two of three processes have none
@@ -36,7 +39,8 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
             brm=Brm(width=8),
             optim=Optim(epochs1=2, epochs2=2, lr1=5e-3, lr2=5e-4, batch_size=6),
         ),
-        {"mdc_cas": MdcCas()},
+        # means over inputs, and over the segments of all of them
+        {"mdc_cas": MdcCas(), "oic": Oic(), "contrast_eval": ContrastEval()},
     ),
     "clean_net": (
         CleanNet(
@@ -65,8 +69,8 @@ def _run(name: str, root: Path, rank: int, world_size: int) -> dict[str, Any]:
     )
     losses = [dict(run.train_epoch()) for _ in range(run.num_epochs)]
     # a bias before a softmax over time has no gradient but rounding, which Adam makes as large as any other
-    free = "detector.heads.attention.bias"
-    weights = {n: float(p.detach().double().norm()) for n, p in run._modules.named_parameters() if n != free}
+    own = run._modules.named_parameters()
+    weights = {n: float(p.detach().double().norm()) for n, p in own if not n.endswith("heads.attention.bias")}
     return {"losses": losses, "weights": weights, "scores": dict(run.score_select(detector, PROTOCOL))}
 
 
@@ -127,6 +131,26 @@ def test_every_process_has_the_same_losses_and_scores_to_the_bit(name: str, root
 
 def test_a_process_that_is_gone_is_no_failure_of_the_others(root: Path) -> None:
     assert (root / "left.txt").read_text().startswith("a process of the trial's group is gone: ")
+
+
+@pytest.mark.parametrize(
+    ("error", "seen"),
+    [
+        (RuntimeError("[../gloo/transport/tcp/pair.cc:534] Connection closed by peer"), ConnectionError),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"), torch.OutOfMemoryError),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"), RuntimeError),
+    ],
+)
+def test_memory_that_an_exchange_does_not_get_is_ones_own_failure(
+    error: Exception, seen: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exchange(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(dist, "all_gather_object", exchange)
+    with pytest.raises(seen) as caught:
+        gather_list([1], 2)
+    assert type(caught.value) is seen
 
 
 def _drawn(rank: int, world_size: int, own: int, what: str) -> torch.Tensor:
