@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,9 @@ PLUGINS = Path(__file__).parent / "plugins"
 os.environ["PYTHONPATH"] = os.pathsep.join([str(PLUGINS), *filter(None, [os.environ.get("PYTHONPATH")])])
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 sys.path.insert(0, str(PLUGINS))
+# a shell that runs the tests in the background has them ignore Ctrl-C, and so everything that they start
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
