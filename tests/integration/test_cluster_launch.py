@@ -30,8 +30,11 @@ pytestmark = [
 def machines(tmp_path: Path) -> Iterator[Machines]:
     path = f"{BIN}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     imports = os.pathsep.join([str(ROOT / "platform"), str(ROOT), os.environ["PYTHONPATH"]])
-    # a busy machine takes long to start a node's agent
-    environment = {"PYTHONPATH": imports, "RAY_agent_register_timeout_ms": "120000"}
+    environment = {
+        "PYTHONPATH": imports,
+        "RAY_agent_register_timeout_ms": "120000",  # a busy machine takes long to start a node's agent
+        "RAY_gcs_rpc_server_reconnect_timeout_s": "10",  # a worker whose head has gone ends itself, after a minute else
+    }
     # a root of its own: file names below it must stay short enough for sockets
     with Machines(tmp_path / "m", ["laptop", "head", "worker"], path, environment) as made:
         yield made
