@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 TOKEN = "4f1d" * 16
 DASHBOARD = "http://127.0.0.1:8265"
+HEADLESS_S = "RAY_gcs_rpc_server_reconnect_timeout_s"
 
 pytestmark = [
     pytest.mark.slow,
@@ -30,11 +31,8 @@ pytestmark = [
 def machines(tmp_path: Path) -> Iterator[Machines]:
     path = f"{BIN}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     imports = os.pathsep.join([str(ROOT / "platform"), str(ROOT), os.environ["PYTHONPATH"]])
-    environment = {
-        "PYTHONPATH": imports,
-        "RAY_agent_register_timeout_ms": "120000",  # a busy machine takes long to start a node's agent
-        "RAY_gcs_rpc_server_reconnect_timeout_s": "10",  # a worker whose head has gone ends itself, after a minute else
-    }
+    # a busy machine takes long to start a node's agent
+    environment = {"PYTHONPATH": imports, "RAY_agent_register_timeout_ms": "120000"}
     # a root of its own: file names below it must stay short enough for sockets
     with Machines(tmp_path / "m", ["laptop", "head", "worker"], path, environment) as made:
         yield made
@@ -89,7 +87,9 @@ def test_up_a_study_and_down(machines: Machines, tmp_path: Path, toy_sweep: dict
         text=True,
         check=True,
     )
-    cluster.write_text(filled.stdout)
+    # a worker that has lost its head waits for it half a minute, and Ray's agents a minute more
+    assert filled.stdout.count(f"{HEADLESS_S}=30") == 1
+    cluster.write_text(filled.stdout.replace(f"{HEADLESS_S}=30", f"{HEADLESS_S}=5"))
 
     # with an empty token the launch ends with a word, and nothing runs
     token.write_text("")
@@ -139,7 +139,7 @@ def test_up_a_study_and_down(machines: Machines, tmp_path: Path, toy_sweep: dict
 
     launcher(laptop, cluster, "down", "-y")
     assert ray_processes(head) == []
-    wait_until(lambda: not ray_processes(worker), 120)  # it notices that its head has gone
+    wait_until(lambda: not ray_processes(worker), 180)  # it notices that its head has gone
 
 
 def ssh(machines: Machines, *words: str) -> subprocess.Popen[str]:
