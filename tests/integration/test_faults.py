@@ -42,10 +42,11 @@ def _launches(sandbox: Sandbox) -> int:
     return len(sandbox.mlflow_runs().get("launch", []))
 
 
-def test_the_driver_is_killed_and_asked_to_stop_and_the_same_command_ends_the_study(
+def test_the_driver_stopped_in_every_way_and_a_trials_process_killed(
     tmp_path: Path, slow_sweep: dict[str, Any]
 ) -> None:
-    sandbox = Sandbox(tmp_path, {**slow_sweep, "budget": {"trials": 14}})
+    trials = 16
+    sandbox = Sandbox(tmp_path, {**slow_sweep, "budget": {"trials": trials}})
     for number, how in enumerate((signal.SIGKILL, signal.SIGINT, signal.SIGTERM), start=1):
         driver = sandbox.start()
         _reach(sandbox, driver, len(sandbox.results()) + 2)
@@ -54,33 +55,27 @@ def test_the_driver_is_killed_and_asked_to_stop_and_the_same_command_ends_the_st
         output, _ = driver.communicate(timeout=60)
         wait_until(lambda: not worker_pids(sandbox), 60)  # no orphan process
         results = sandbox.results()
-        assert 2 <= len(results) < 14, "it ended of itself"
+        assert 2 <= len(results) < trials, "it ended of itself"
         assert set(results.values()) == {"complete"}  # what was interrupted is no failure
         if how == signal.SIGKILL:
             continue
         assert driver.returncode == 128 + how or driver.returncode == 130
         assert f"{how.name}: stopped; `tadtune run" in output
         assert "Traceback" not in output
-    code, output = sandbox.run()
-    assert code == 0, output
-    sandbox.check_nothing_lost_or_doubled(14)
+
+    driver = sandbox.start()
+    _reach(sandbox, driver, len(sandbox.results()) + 2)
+    wait_until(lambda: bool(worker_pids(sandbox)))
+    os.kill(worker_pids(sandbox)[0], signal.SIGKILL)
+    output, _ = driver.communicate(timeout=240)
+    assert driver.returncode == 0, output  # the driver has started the trial again
+    kinds = [attempt.kind for record in sandbox.records() for attempt in record.attempts()]
+    assert kinds == ["process"]
+    sandbox.check_nothing_lost_or_doubled(trials)
     assert not any(key[0] == "test" for key in sandbox.repeated())
     # a trial may repeat the epoch it was in when it was stopped, nothing more
     assert all(count == 2 for count in sandbox.repeated().values())
     assert _launches(sandbox) == 4
-
-
-def test_kill_9_of_a_trials_process(tmp_path: Path, slow_sweep: dict[str, Any]) -> None:
-    sandbox = Sandbox(tmp_path, slow_sweep)
-    driver = sandbox.start()
-    _reach(sandbox, driver, 1)
-    wait_until(lambda: bool(worker_pids(sandbox)))
-    os.kill(worker_pids(sandbox)[0], signal.SIGKILL)
-    output, _ = driver.communicate(timeout=240)
-    assert driver.returncode == 0, output
-    sandbox.check_nothing_lost_or_doubled(NUM_TRIALS)
-    assert not any(key[0] == "test" for key in sandbox.repeated())
-    assert len(sandbox.mlflow_runs()["launch"]) == 1
 
 
 @pytest.fixture

@@ -105,10 +105,14 @@ class Sandbox:
         keys = Counter((e["event"], e["x"], e["y"], e["seed"], e["epoch"]) for e in self.events())
         return {key: count for key, count in keys.items() if count > 1}
 
+    def records(self) -> list[TrialRecord]:
+        """Of every trial that has begun."""
+        return [TrialRecord(path) for path in sorted((self.folder / "trials").glob("*"))]
+
     def results(self) -> dict[str, str]:
         """Trial id -> status of every finished trial."""
-        records = {p.name: TrialRecord(p).result() for p in (self.folder / "trials").glob("*")}
-        return {i: r.status for i, r in records.items() if r is not None}
+        results = {record.folder.name: record.result() for record in self.records()}
+        return {i: r.status for i, r in results.items() if r is not None}
 
     def optuna_states(self) -> Counter[str]:
         import optuna
