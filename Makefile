@@ -41,8 +41,9 @@ unit: setup
 faults: setup
 	$(BIN)/python tests/integration/fault_table.py --out docs/faults.md
 
+# a process waits half of the time, for servers and Rays to start, so there are two; a file stays in one
 test: lint types imports unit
-	$(BIN)/pytest tests/integration tests/gpu
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile tests/integration tests/gpu
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

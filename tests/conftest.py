@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,12 @@ PLUGINS = Path(__file__).parent / "plugins"
 # workers and command-line subprocesses find the plug-in as well
 os.environ["PYTHONPATH"] = os.pathsep.join([str(PLUGINS), *filter(None, [os.environ.get("PYTHONPATH")])])
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+# Ray Train looks every two seconds otherwise, and a short trial waits for it several times
+os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
 sys.path.insert(0, str(PLUGINS))
+# a shell that runs the tests in the background has them ignore Ctrl-C, and so everything that they start
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

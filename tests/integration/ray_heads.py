@@ -39,7 +39,7 @@ def ray_head(environment: Mapping[str, str]) -> Iterator[int]:
             command, env={**os.environ, "PATH": path, **environment}, stdout=log, stderr=log, start_new_session=True
         )
     try:
-        wait_until(lambda: speaks(dashboard) or head.poll() is not None, 90)
+        wait_until(lambda: speaks(dashboard) or head.poll() is not None, 180)
         assert head.poll() is None, (Path(short) / "start.log").read_text()
         yield dashboard
     finally:

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 TOKEN = "4f1d" * 16
 DASHBOARD = "http://127.0.0.1:8265"
+HEADLESS_S = "RAY_gcs_rpc_server_reconnect_timeout_s"
 
 pytestmark = [
     pytest.mark.slow,
@@ -86,7 +87,9 @@ def test_up_a_study_and_down(machines: Machines, tmp_path: Path, toy_sweep: dict
         text=True,
         check=True,
     )
-    cluster.write_text(filled.stdout)
+    # a worker that has lost its head waits for it half a minute, and Ray's agents a minute more
+    assert filled.stdout.count(f"{HEADLESS_S}=30") == 1
+    cluster.write_text(filled.stdout.replace(f"{HEADLESS_S}=30", f"{HEADLESS_S}=5"))
 
     # with an empty token the launch ends with a word, and nothing runs
     token.write_text("")
@@ -136,7 +139,7 @@ def test_up_a_study_and_down(machines: Machines, tmp_path: Path, toy_sweep: dict
 
     launcher(laptop, cluster, "down", "-y")
     assert ray_processes(head) == []
-    wait_until(lambda: not ray_processes(worker), 120)  # it notices that its head has gone
+    wait_until(lambda: not ray_processes(worker), 180)  # it notices that its head has gone
 
 
 def ssh(machines: Machines, *words: str) -> subprocess.Popen[str]:

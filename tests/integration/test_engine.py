@@ -2,43 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
-from toy_runs import Sandbox
+from toy_runs import Here
 
-from tadtune.conclusion import conclude
-from tadtune.run.engine import Outcome, Settings, run_study
 from tadtune.spec.errors import StudyError
-from tadtune.spec.parse import parse_study
 from tadtune.track.study_folder import StudyFolder
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Path:
-    return tmp_path / "toy.log"
-
-
-class Here:
-    """Runs studies in this process, on the session's cluster."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.output = io.StringIO()
-
-    def run(self, raw: dict[str, Any], *, only_failed: bool = False) -> Outcome:
-        console = Console(file=self.output, width=200)
-        settings = Settings(self.root / "runs", self.root / "data", only_failed=only_failed)
-        return run_study(parse_study(raw), settings, console, conclude)
-
-    def sandbox(self, raw: dict[str, Any]) -> Sandbox:
-        return Sandbox(self.root, raw)
 
 
 @pytest.fixture
@@ -236,16 +209,18 @@ def test_data_that_changed_under_a_study_are_noticed(
         here.run({**small, "budget": {"trials": 2}})
 
 
-def test_one_ray_train_worker_gives_the_same_numbers(tmp_path: Path, toy_ablation: dict[str, Any]) -> None:
+def test_one_ray_train_worker_gives_the_same_numbers(
+    tmp_path: Path, ray_cluster: Any, toy_sweep: dict[str, Any]
+) -> None:
     metrics = []
     for workers in (0, 1):
-        root = tmp_path / str(workers)  # a storage each, or the finished trials would simply be taken over
-        root.mkdir()
-        resources = {"workers": workers, "max_concurrent": 1}
-        sandbox = Sandbox(root, {**toy_ablation, "seeds": [0], "resources": resources})
-        code, output = sandbox.run(timeout_s=240)
-        assert code == 0, output
-        sandbox.check_nothing_lost_or_doubled(2)
-        records = sorted((sandbox.folder / "trials").iterdir())
-        metrics.append([(r.name, json.loads((r / "result.json").read_text())["metrics"]) for r in records])
+        here = Here(tmp_path / str(workers))  # a storage each, or the finished trial would simply be taken over
+        raw = {**toy_sweep, "budget": {"trials": 1}, "resources": {"workers": workers}}
+        outcome = here.run(raw)
+        here.sandbox(raw).check_nothing_lost_or_doubled(1)
+        ((trial_id, record),) = outcome.folder.records().items()
+        result = record.result()
+        assert result is not None
+        reports = [(report.epoch, report.metrics) for report in record.reports()]
+        metrics.append((trial_id, result.metrics, result.objective, reports))
     assert metrics[0] == metrics[1]

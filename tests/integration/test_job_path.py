@@ -62,7 +62,7 @@ class Client:
 
     def run(self, *words: str, **more: str) -> tuple[int, str, str]:
         process = self.start(*words, **more)
-        output, errors = process.communicate(timeout=200)
+        output, errors = process.communicate(timeout=240)
         return process.returncode, output, errors
 
     def documented(self, verb: str, job: str = "") -> list[str]:
@@ -88,14 +88,13 @@ def num_scored(sandbox: Sandbox) -> int:
     return sum(event["event"] == "test" for event in sandbox.events())
 
 
-@pytest.mark.timeout(600)
 def test_submit_follow_stop_resubmit_resume(client: tuple[Client, Tunnel]) -> None:
     person, tunnel = client
     sandbox = person.sandbox
     following = person.start(*person.submit())
     wait_until(lambda: num_scored(sandbox) >= 1, 180)
     assert tunnel.cut() >= 1
-    wait_until(lambda: num_scored(sandbox) >= 3, 60)
+    wait_until(lambda: num_scored(sandbox) >= 3, 180)
     person.hold.touch()  # from here on nothing ends of itself
     following.send_signal(signal.SIGINT)  # Ctrl-C: the person leaves, the job stays
     output, errors = following.communicate(timeout=120)

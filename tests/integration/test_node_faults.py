@@ -19,7 +19,11 @@ from toy_runs import Sandbox, wait_until
 from tadtune.run.loop import Place, run_trial
 from tadtune.track.record import TrialRecord
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(hosts.why_not()), reason=str(hosts.why_not()))]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(bool(hosts.why_not()), reason=str(hosts.why_not())),
+]
 
 TRIAL = "ray::ResourceTrainable"
 
@@ -46,14 +50,14 @@ def test_a_raylet_and_a_host_are_lost(tmp_path: Path, toy_sweep: dict[str, Any],
     with Cluster(tmp_path / "hosts", [1, 1, 1], {"TOY_LOG": str(sandbox.log)}) as cluster:
         driver = _start(sandbox, cluster)
         for number, lose in ((2, cluster.kill_raylet), (3, cluster.cut)):
-            wait_until(lambda n=number: bool(cluster.host(n).processes(TRIAL)), 120)  # type: ignore[misc]
+            wait_until(lambda n=number: bool(cluster.host(n).processes(TRIAL)), 240)  # type: ignore[misc]
             epochs = len(sandbox.events())
-            wait_until(lambda n=epochs: len(sandbox.events()) >= n + 2, 120)  # type: ignore[misc]
+            wait_until(lambda n=epochs: len(sandbox.events()) >= n + 2, 240)  # type: ignore[misc]
             lose(number)
-        driver.wait(200)
+        driver.wait(400)
         log = (tmp_path / "driver.log").read_text()
         assert driver.returncode == 0, log
-        wait_until(lambda: not cluster.host(1).processes(TRIAL), 30)  # no orphan
+        wait_until(lambda: not cluster.host(1).processes(TRIAL), 60)  # no orphan
         assert not cluster.host(2).processes(TRIAL)
     sandbox.check_nothing_lost_or_doubled(6)
     records = [TrialRecord(folder) for folder in sorted((sandbox.folder / "trials").iterdir())]

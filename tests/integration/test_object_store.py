@@ -127,9 +127,9 @@ def test_a_driver_is_killed_and_its_machine_lost(lab: Lab, toy_ablation: dict[st
             start_new_session=True,
         )
     try:
-        wait_until(lambda: scored() >= 2 or driver.poll() is not None, 90)
+        wait_until(lambda: scored() >= 2 or driver.poll() is not None, 180)
         hold.touch()
-        wait_until(lambda: len(lab.ended(raw)) == scored() or driver.poll() is not None, 30)
+        wait_until(lambda: len(lab.ended(raw)) == scored() or driver.poll() is not None, 60)
         assert driver.poll() is None, (lab.root / "driver.out").read_text()
     finally:
         os.killpg(driver.pid, signal.SIGKILL)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from rich.console import Console
+from toy_runs import lay_database
 
 from tadtune.conclusion import conclude
 from tadtune.run.engine import Settings, run_study
@@ -25,6 +26,7 @@ def differences(
     raw = yaml.safe_load(find_study(name).read_text(encoding="utf-8"))
     raw["rows"].pop(without, None)
     study = parse_study(raw)
+    lay_database(folder / "runs")
     outcome = run_study(study, Settings(folder / "runs", folder / "data", None, None), Console(quiet=True), conclude)
     rows = csv.DictReader((outcome.folder.report / "report.csv").open())
     return {
@@ -43,7 +45,6 @@ def test_dilation_and_erasing_help_where_flanks_are_weak_and_nowhere_else(tmp_pa
     assert not any(low > 0 for low, _ in absent.values()), absent
 
 
-@pytest.mark.timeout(600)
 def test_windows_around_regions_help_where_only_context_tells_the_class(tmp_path: Path, ray_cluster: Any) -> None:
     def interval(name: str) -> tuple[float, float]:
         found = differences(name, tmp_path, metric="avg_map", without="mac_refine_without_context")

@@ -13,7 +13,7 @@ import psutil
 import pytest
 import ray
 from rich.console import Console
-from toy_runs import wait_until
+from toy_runs import lay_database, wait_until
 
 from tadtune.conclusion import conclude
 from tadtune.run.engine import Settings, run_study
@@ -85,7 +85,6 @@ class Watch:
                 self.at_start[trial_id] = workers()
 
 
-@pytest.mark.timeout(600)
 def test_the_next_trial_finds_the_processors_free_and_the_pruned_ones_gone(
     tmp_path: Path, toy_sweep: dict[str, Any], ray_cluster: list[dict[str, float]]
 ) -> None:
@@ -99,6 +98,7 @@ def test_the_next_trial_finds_the_processors_free_and_the_pruned_ones_gone(
             "resources": {"workers": 2, "cpus": everything / 2},  # one trial fills the cluster
         }
     )
+    lay_database(tmp_path / "runs")
     folder = StudyFolder(tmp_path / "runs", study.slug)
     watch = Watch(folder, tell_of_a_better_trial(study, folder))
     with watch.watching():
@@ -116,4 +116,4 @@ def test_the_next_trial_finds_the_processors_free_and_the_pruned_ones_gone(
         assert len(record.reports()) < EPOCHS / 10
     # the second was started while the study ran, not after the first had held the cluster to its own end
     assert results[first].finished_at < folder.record(second).reports()[0].time  # type: ignore[union-attr]
-    wait_until(lambda: ray.available_resources().get("CPU") == everything and not workers(), 30)  # nor is the last left
+    wait_until(lambda: ray.available_resources().get("CPU") == everything and not workers(), 60)  # nor is the last left

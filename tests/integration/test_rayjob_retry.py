@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from toy_runs import Sandbox, wait_until, worker_pids
+from toy_runs import Sandbox, lay_database, wait_until, worker_pids
 
 pytestmark = pytest.mark.slow
 
@@ -57,16 +57,17 @@ def test_the_retry_of_a_rayjob_resumes(tmp_path: Path, toy_sweep: dict[str, Any]
     sandbox = Sandbox(tmp_path, raw)
     spec = filled("/shared/study.yaml")
     assert spec["backoffLimit"] >= 1
+    lay_database(sandbox.storage)
     first = submit(spec, sandbox)
-    wait_until(lambda: len(list(sandbox.folder.glob("trials/*/result.json"))) >= 2, 120)
+    wait_until(lambda: len(list(sandbox.folder.glob("trials/*/result.json"))) >= 2, 180)
     first.send_signal(signal.SIGKILL)
     first.communicate()
-    wait_until(lambda: not worker_pids(sandbox), 30)  # the cluster of the first attempt has gone
+    wait_until(lambda: not worker_pids(sandbox), 60)  # the cluster of the first attempt has gone
     finished = sandbox.results()
     assert 2 <= len(finished) < TRIALS
 
     retry = submit(spec, sandbox)
-    output, _ = retry.communicate(timeout=200)
+    output, _ = retry.communicate(timeout=240)
     assert retry.returncode == 0, output
     sandbox.check_nothing_lost_or_doubled(TRIALS)
     assert finished.items() <= sandbox.results().items()

@@ -47,7 +47,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(command: str, folder: Path, timeout_s: float = 240.0, **more: str) -> str:
+def run(command: str, folder: Path, timeout_s: float = 400.0, **more: str) -> str:
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
     environment |= {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "160", **more}
     done = subprocess.run(
@@ -95,7 +95,7 @@ def test_mlflows_pages(demo: tuple[Path, str]) -> None:
     command = [str(BIN / "tadtune"), "ui", "--storage", str(demo[0] / "runs"), "--port", str(port)]
     pages = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
-        wait_until(lambda: answers(f"http://127.0.0.1:{port}/health"), 90)
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/health"), 180)
     finally:
         os.killpg(pages.pid, 9)
         pages.wait()

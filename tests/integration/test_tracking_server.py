@@ -20,7 +20,7 @@ from toy_runs import free_port, wait_until
 
 from tadtune.track.mlflow_check import tracking_problem
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 PASSWORD = "a-password-of-this-test"
 

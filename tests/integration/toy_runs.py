@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 from mlflow import MlflowClient
+from rich.console import Console
 
+from tadtune.conclusion import conclude
+from tadtune.run.engine import Outcome, Settings, run_study
+from tadtune.spec.parse import parse_study
+from tadtune.track.mlflow_database import make_sqlite
 from tadtune.track.mlflow_server import Server
 from tadtune.track.record import TrialRecord
+
+
+@cache
+def _empty_database() -> tempfile.TemporaryDirectory[str]:
+    folder = tempfile.TemporaryDirectory(prefix="mlflow-")
+    make_sqlite(f"sqlite:///{folder.name}/mlflow.db")
+    return folder
+
+
+def lay_database(storage: Path) -> None:
+    """Put an empty data base of MLflow's where a storage has none: making one takes a driver seconds."""
+    file = storage / "mlflow.db"
+    if not file.exists():
+        storage.mkdir(parents=True, exist_ok=True)
+        shutil.copy(Path(_empty_database().name) / file.name, file)
 
 
 class Sandbox:
@@ -47,10 +71,18 @@ class Sandbox:
     def folder(self) -> Path:
         return self.storage / self.raw["study"].replace("/", "__")
 
-    def start(self) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "tadtune", "run", str(self.file), "--storage", str(self.storage)]
-        command += ["--data", str(self.root / "data")]
-        command += ["--tracking-uri", self.tracking_uri] if self.tracking_uri else []
+    def start(self, *python: str) -> subprocess.Popen[str]:
+        """The driver in a process of its own.
+
+        Args:
+            python: its arguments in place of ``-m tadtune``.
+        """
+        command = [sys.executable, *(python or ("-m", "tadtune")), "run", str(self.file)]
+        command += ["--storage", str(self.storage), "--data", str(self.root / "data")]
+        if self.tracking_uri:
+            command += ["--tracking-uri", self.tracking_uri]
+        else:
+            lay_database(self.storage)
         environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
         return subprocess.Popen(
             command,
@@ -60,7 +92,7 @@ class Sandbox:
             text=True,
         )
 
-    def run(self, timeout_s: float = 120.0) -> tuple[int, str]:
+    def run(self, timeout_s: float = 240.0) -> tuple[int, str]:
         process = self.start()
         output, _ = process.communicate(timeout=timeout_s)
         return process.returncode, output
@@ -73,10 +105,14 @@ class Sandbox:
         keys = Counter((e["event"], e["x"], e["y"], e["seed"], e["epoch"]) for e in self.events())
         return {key: count for key, count in keys.items() if count > 1}
 
+    def records(self) -> list[TrialRecord]:
+        """Of every trial that has begun."""
+        return [TrialRecord(path) for path in sorted((self.folder / "trials").glob("*"))]
+
     def results(self) -> dict[str, str]:
         """Trial id -> status of every finished trial."""
-        records = {p.name: TrialRecord(p).result() for p in (self.folder / "trials").iterdir()}
-        return {i: r.status for i, r in records.items() if r is not None}
+        results = {record.folder.name: record.result() for record in self.records()}
+        return {i: r.status for i, r in results.items() if r is not None}
 
     def optuna_states(self) -> Counter[str]:
         import optuna
@@ -113,7 +149,28 @@ class Sandbox:
             assert states["COMPLETE"] + states["PRUNED"] >= trials
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0, every_s: float = 0.05) -> None:
+class Here:
+    """Runs studies in this process, on the session's cluster.
+
+    Args:
+        root: an empty folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.output = io.StringIO()
+        lay_database(root / "runs")
+
+    def run(self, raw: dict[str, Any], *, only_failed: bool = False) -> Outcome:
+        console = Console(file=self.output, width=200)
+        settings = Settings(self.root / "runs", self.root / "data", only_failed=only_failed)
+        return run_study(parse_study(raw), settings, console, conclude)
+
+    def sandbox(self, raw: dict[str, Any]) -> Sandbox:
+        return Sandbox(self.root, raw)
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 120.0, every_s: float = 0.05) -> None:
     """Wait for something to become true.
 
     Raises:
@@ -162,6 +219,7 @@ class MlflowServer:
         self.uri = self._server.uri
 
     def start(self) -> None:
+        lay_database(self._server.storage)
         self._process = subprocess.Popen(
             self._server.command(),
             env=self._server.environment(),
@@ -169,7 +227,7 @@ class MlflowServer:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        wait_until(lambda: answers(f"{self.uri}/health"), 90)
+        wait_until(lambda: answers(f"{self.uri}/health"), 180)
 
     def kill(self) -> None:
         if self._process is not None and self._process.poll() is None:

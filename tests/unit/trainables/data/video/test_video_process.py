@@ -54,10 +54,8 @@ def test_the_next_decoder_takes_over_from_one_that_hangs_or_crashes(video: Path,
         assert words in clip.decoders[0].why
         assert not _alive(first)
         second = reader.process_id
-        begun = time.monotonic()
         assert reader.read(video, [7]).decoders[0].name == "pyav"
-        assert time.monotonic() - begun < 1.5, "it is not tried again"
-        assert reader.process_id == second
+        assert reader.process_id == second, "it is not tried again"
 
 
 def test_a_hanging_process_does_not_block_large_requests(tmp_path: Path) -> None:
