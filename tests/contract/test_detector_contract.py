@@ -23,6 +23,7 @@ POINTS = [p for p in entry_points(group="tadtune.detectors") if p.value.startswi
 SMALLER: dict[str, dict[str, Any]] = {
     "r_c3d_frames": {"trunk.width": 64, "rpn.width": 64},
     "sp_tad": {"width": 32, "num_heads": 2, "soi.resolution": 4},
+    "sp_tad_frames": {"width": 32, "num_heads": 2, "soi.resolution": 4},
 }
 
 

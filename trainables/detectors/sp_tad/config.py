@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from trainables.config import Phase, Sampling, param
@@ -35,6 +36,15 @@ class Config(Settings):
     stages: Literal["one", "i3d"] = param(
         "one", "what a feature is: anything, or 8 frames of the three I3D stages side by side", source="ours"
     )
+
+    def check_data(self, dataset: Any, data_root: Path) -> None:
+        """Refuse features that are no stages where stages are wanted, before any worker starts.
+
+        Raises:
+            ValueError: they have another number of channels.
+        """
+        if self.stages == "i3d":
+            import_module("trainables.detectors.sp_tad.stem").count_streams(dataset.open(data_root).feat_dim)
 
     def sampling(self) -> Sampling:
         """Overlapping clips."""

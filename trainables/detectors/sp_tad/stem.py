@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from trainables.layers.dilated import masked_mean
 from trainables.records import Batch
 
 #: Channels of I3D's Mixed_3c, Mixed_4f and Mixed_5c, and how often each comes in 8 frames.
@@ -63,8 +64,7 @@ def real_mean(sequence: Tensor, valid_mask: Tensor, stride: float) -> Tensor:
         stride: samples that a cell covers.
     """
     place = torch.arange(sequence.shape[2], device=sequence.device) * stride
-    real = (place < valid_mask.sum(dim=1)[:, None]).to(sequence.dtype)
-    return (sequence * real[:, None]).sum(dim=2) / real.sum(dim=1).clamp(min=1.0)[:, None]
+    return masked_mean(sequence, place < valid_mask.sum(dim=1)[:, None])
 
 
 def pad_end(x: Tensor, multiple: int) -> Tensor:
@@ -118,14 +118,7 @@ class StageStem(Stem):
 
     def __init__(self, feat_dim: int) -> None:
         super().__init__()
-        one = sum(c * n for c, n in zip(I3D_CHANNELS, I3D_PHASES, strict=True))
-        if feat_dim not in (one, 2 * one):
-            raise ValueError(
-                f"stages: 'i3d' takes features of {one} channels a stream, one or two of them, the data set has "
-                f"{feat_dim}; set detector.stages: one, or extract the three stages"
-            )
-        streams = feat_dim // one
-        self.channels = (I3D_CHANNELS[0] * streams, I3D_CHANNELS[1] * streams, I3D_CHANNELS[2] * streams)
+        self.channels = stage_channels(count_streams(feat_dim))
         self.clip_channels = sum(self.channels)
 
     def forward(self, batch: Batch) -> Stages:
@@ -136,6 +129,27 @@ class StageStem(Stem):
         """
         sequences = unpack_stages(pad_end(_real_feats(batch), CELLS_MULTIPLE // I3D_PHASES[0]), self.channels)
         return stages_of(sequences, batch.valid_mask, self.strides)
+
+
+def count_streams(feat_dim: int) -> int:
+    """Streams (RGB; RGB and flow) of which a feature of :func:`pack_stages` is made.
+
+    Raises:
+        ValueError: it is made of something else.
+    """
+    one = sum(c * n for c, n in zip(I3D_CHANNELS, I3D_PHASES, strict=True))
+    if feat_dim not in (one, 2 * one):
+        raise ValueError(
+            f"stages: 'i3d' takes features of {one} channels a stream, one or two of them, the data set has "
+            f"{feat_dim}; set detector.stages: one, or extract the three stages"
+        )
+    return feat_dim // one
+
+
+def stage_channels(streams: int) -> tuple[int, int, int]:
+    """C_l of so many streams side by side."""
+    first, second, third = I3D_CHANNELS
+    return first * streams, second * streams, third * streams
 
 
 def stages_of(sequences: Sequence[Tensor], valid_mask: Tensor, strides: Sequence[float]) -> Stages:
