@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from trainables.detectors.sp_tad.matching import UNMATCHED, Instances
 from trainables.detectors.sp_tad.settings import Focal
+from trainables.layers.clip_classes import classes_present
 from trainables.layers.tiou import paired_giou
 from trainables.losses.focal import sigmoid_focal_loss
 from trainables.records import SegmentTargets
@@ -64,7 +65,4 @@ def segment_losses(segments: Tensor, matched: Tensor, instances: Instances) -> t
 
 def act_loss(logits: Tensor, targets: Sequence[SegmentTargets]) -> Tensor:
     """Binary cross-entropy of the classes whose instances belong to each clip, mean over (B, K)."""
-    present = torch.zeros_like(logits)
-    for row, own in zip(present, targets, strict=True):
-        row[own.labels] = 1.0
-    return F.binary_cross_entropy_with_logits(logits, present)
+    return F.binary_cross_entropy_with_logits(logits, classes_present(targets, logits))

@@ -12,9 +12,13 @@ import pytest
 import torch
 from sp_tad_batches import SMALL, batch, network
 
+from trainables.aux_tasks.kt_mmd.config import Config as KtMmd
 from trainables.aux_tasks.lce.config import Config as Lce
 from trainables.aux_tasks.mac.config import Config as Mac
+from trainables.aux_tasks.mdc_cas.config import Config as MdcCas
 from trainables.aux_tasks.refine.config import Config as Refine
+from trainables.aux_tasks.scp_sap_cls.config import Config as ScpSapCls
+from trainables.aux_tasks.video_cls.config import Config as VideoCls
 from trainables.data.synthetic_config import Config as Synthetic
 from trainables.detectors.sp_tad.config import Config
 from trainables.detectors.sp_tad.settings import Head, Optim, Soi
@@ -93,6 +97,18 @@ def test_tasks_of_three_birds_train_beside_it_and_correct_its_scores(root: Path,
     for a, b in zip(corrected, plain, strict=True):
         assert not torch.equal(a.tensors["class_logits"], b.tensors["class_logits"])
         assert torch.equal(a.tensors["segments"], b.tensors["segments"])
+
+
+def test_tasks_of_features_train_beside_it(root: Path, tmp_path: Path) -> None:
+    tasks = {"video_cls": VideoCls(), "scp_sap_cls": ScpSapCls(), "mdc_cas": MdcCas(), "kt_mmd": KtMmd()}
+    run = trial(root, dataclasses.replace(TINY, act_head=False), tasks)
+    losses = run.train_epoch()
+    assert {"video_cls", "scp_sap_cls", "mdc_cas", "kt_mmd"} <= losses.keys()
+    assert "act" not in losses
+    assert run.finish(tmp_path, {"": TINY})["test/map_tiou_0.50"] >= 0
+    rescored = run.detections("test", TINY).scores
+    del run._tasks["video_cls"]
+    assert (rescored < run.detections("test", TINY).scores).all(), "a probability is below 1"
 
 
 def _part(data: Batch, rows: list[int]) -> Batch:
