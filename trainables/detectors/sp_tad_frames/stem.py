@@ -67,9 +67,14 @@ class ClipStem(Stem):
         """
         clips = self._clips(batch)
         split = torch.split(clips, [STREAM_CHANNELS[name] for name in self.trunks], dim=1)
-        found = [trunk.collect(clip, tuple(ENDPOINTS)) for trunk, clip in zip(self.trunks.values(), split, strict=True)]
+        found = [self._stages_of(name, clip) for name, clip in zip(self.trunks, split, strict=True)]
         sequences = [torch.cat([maps[name].mean(dim=(3, 4)) for maps in found], dim=1) for name in ENDPOINTS]
         return stages_of(sequences, batch.valid_mask, self.strides)
+
+    def _stages_of(self, stream: str, clip: Tensor) -> dict[str, Tensor]:
+        trunk = self.trunks[stream]
+        assert isinstance(trunk, I3D), "as it was made"
+        return trunk.collect(clip, tuple(ENDPOINTS))
 
     def _clips(self, batch: Batch) -> Tensor:
         if batch.frames is None:
