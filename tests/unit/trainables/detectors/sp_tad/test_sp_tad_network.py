@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
@@ -176,6 +177,23 @@ def test_stored_stages_come_back_as_they_were() -> None:
         ValueError, match="takes features of 4608 channels a stream, one or two of them, the data set has 2048"
     ):
         StageStem(2048)
+
+
+class Stored:
+    """A data set of features with 2048 channels."""
+
+    feat_dim = 2048
+
+    def open(self, data_root: Path) -> Stored:
+        return self
+
+
+def test_features_that_are_no_stages_are_refused_before_anything_is_built(tmp_path: Path) -> None:
+    SMALL.check_data(Stored(), tmp_path)
+    with pytest.raises(
+        ValueError, match=r"stages: 'i3d' takes features of 4608 .* has 2048; set detector\.stages: one"
+    ):
+        dataclasses.replace(SMALL, stages="i3d").check_data(Stored(), tmp_path)
 
 
 def test_means_count_cells_that_begin_inside() -> None:
