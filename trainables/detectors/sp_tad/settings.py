@@ -201,6 +201,10 @@ class Settings:
         256, "channels of the pyramid and of proposals; a multiple of head.attention_heads", symbol="d",
         bounds=(1, None), source="3.1.2",
     )  # fmt: skip
+    whole_video: bool = param(
+        False, "a video is one clip, as on ActivityNet: features interpolated to its length, frames taken evenly",
+        source="4.1",
+    )  # fmt: skip
     clip_ioa_threshold: float = param(
         0.5, "an instance belongs to a clip where at least this share of it lies inside", search=(0.3, 0.9),
         bounds=(0.0, 1.0), source="4.2",
@@ -230,13 +234,16 @@ class Settings:
         return self.optim.batch_size
 
     def clips(self, length: int, train_stride: int, frames: FrameInput | None = None) -> Sampling:
-        """Sliding windows; those of training hold at least one whole instance.
+        """Sliding windows, those of training with at least one whole instance; or one clip of each video.
 
         Args:
             length: of a clip, samples.
             train_stride: from one training clip to the next, samples.
             frames: how they are made, for the detector that reads them.
         """
+        if self.whole_video:
+            kind: Literal["rescale", "uniform"] = "rescale" if frames is None else "uniform"
+            return Sampling(kind, kind, length, frames=frames)
         return Sampling(
             "window",
             "window",

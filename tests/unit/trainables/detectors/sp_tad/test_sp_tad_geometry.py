@@ -10,6 +10,7 @@ from trainables.detectors.sp_tad.proposals import Proposals, initial_segments
 from trainables.detectors.sp_tad.pyramid import Levels, Pyramid, expanded, level_of, soi_feats, window_feats
 from trainables.detectors.sp_tad.settings import Fpn, Soi
 from trainables.detectors.sp_tad.stages import MAX_LOG_RATIO, decode
+from trainables.detectors.sp_tad_frames.config import Config as Frames
 from trainables.layers.align import align_1d
 
 
@@ -128,9 +129,17 @@ def test_a_learnt_segment_is_never_empty() -> None:
 
 
 def test_clips_are_those_of_afsd() -> None:
-    """Golden: a quarter of what 256 frames at stride 30 are, in cells of 2 frames."""
+    """256 frames 30 apart, in samples of 2 frames."""
     sampling = Config().sampling()
     assert (sampling.train, sampling.test, sampling.length) == ("window", "window", 128)
     assert sampling.window_stride == (15, 64)
     assert (sampling.keep_ratio, sampling.min_inside, sampling.both_ways) == (0.5, 1.0, False)
     assert Config(clip_length=112, test_overlap=0.75).sampling().window_stride == (15, 28)
+
+
+def test_a_video_can_be_one_clip() -> None:
+    sampling = Config(whole_video=True).sampling()
+    assert (sampling.train, sampling.test, sampling.length) == ("rescale", "rescale", 128)
+    sampling = Frames(whole_video=True, clip_length=768).sampling()
+    assert (sampling.train, sampling.test, sampling.length) == ("uniform", "uniform", 768)
+    assert sampling.frames is not None
