@@ -1,0 +1,1 @@
+"""SP-TAD: sparse proposals that are refined stage by stage (Wu et al. 2021)."""
