@@ -24,7 +24,7 @@ class Config:
     )
     power: float = param(
         1.0, "a detection's score is multiplied with this power of its class's probability in the clip; 0 = unused",
-        search=(0.0, 2.0), bounds=(0.0, None), source="SP-TAD 3.2.2",
+        search=(0.0, 2.0), bounds=(0.0, None), source="SP-TAD 3.2.2", acts="inference",
     )  # fmt: skip
 
     def loss_weights(self) -> Mapping[str, float]:
@@ -34,5 +34,5 @@ class Config:
     def build(self, *, host: Any, feat_channels: int, num_classes: int) -> Any:
         """The module; it needs nothing of the host but its features."""
         return import_module("trainables.aux_tasks.video_cls.task").VideoCls(
-            feat_channels=feat_channels, num_classes=num_classes, power=self.power
+            feat_channels=feat_channels, num_classes=num_classes
         )

@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from trainables.aux_tasks.video_cls.config import Config
 from trainables.contracts import TaskBase
 from trainables.detections import Detections, FloatArray
 from trainables.layers.clip_classes import classes_present
@@ -28,12 +29,10 @@ class VideoCls(TaskBase):
     Args:
         feat_channels: C of the host's features.
         num_classes: K.
-        power: of the probabilities at inference, 0 = none.
     """
 
-    def __init__(self, *, feat_channels: int, num_classes: int, power: float) -> None:
+    def __init__(self, *, feat_channels: int, num_classes: int) -> None:
         super().__init__()
-        self._power = power
         self.classify = nn.Linear(feat_channels, num_classes)
 
     def losses(self, outputs: Outputs, batch: Batch) -> Mapping[str, Tensor]:
@@ -63,9 +62,9 @@ class VideoCls(TaskBase):
         """The class probabilities (B, K) of every input."""
         return {STORED: self._logits(outputs).detach().sigmoid()}
 
-    def rescore(self, detections: Detections, raw: Sequence[RawOutput]) -> Detections:
+    def rescore(self, detections: Detections, raw: Sequence[RawOutput], config: Config) -> Detections:
         """Detections of classes that their clip hardly shows fall behind."""
-        prob = probs_of_detections(detections, raw) ** self._power
+        prob = probs_of_detections(detections, raw) ** config.power
         scores = detections.scores
         # a score below 0 falls when it is divided
         return dataclasses.replace(detections, scores=np.where(scores >= 0, scores * prob, scores / prob))

@@ -96,8 +96,8 @@ def load_frame_batches(
         videos: of the split, in its order, with the rate of ``sampling.frames``.
         num_classes: K.
         reader: decodes.
-        wanted: the pass; size, place of the crop and mirroring follow from its seed, its epoch, the video and the window
-            alone.
+        wanted: the pass; size, place of the crop and mirroring follow from its seed and epoch, the video and the
+            window alone.
 
     Raises:
         ValueError: sampling that frames cannot have, or no window that shows enough of an instance; at once, not when

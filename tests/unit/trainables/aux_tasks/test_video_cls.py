@@ -14,9 +14,9 @@ from trainables.detections import Detections
 from trainables.records import Batch, Outputs, RawOutput, SegmentTargets
 
 
-def task(power: float = 1.0) -> VideoCls:
+def task() -> VideoCls:
     torch.manual_seed(0)
-    built = Config(power=power).build(host=None, feat_channels=4, num_classes=3)
+    built = Config().build(host=None, feat_channels=4, num_classes=3)
     assert isinstance(built, VideoCls)
     return built
 
@@ -67,7 +67,7 @@ def test_the_clip_that_shows_most_of_a_detection_judges_it() -> None:
     )
     probs = probs_of_detections(found, raw)
     np.testing.assert_allclose(probs, [0.75, 0.25, 0.5, 1e-8, 0.3, 1e-8], rtol=1e-6)
-    rescored = task().rescore(found, raw)
+    rescored = task().rescore(found, raw, Config())
     np.testing.assert_allclose(rescored.scores, [0.6, 0.2, 0.3, 6e-9, -1.0, 4e-9], rtol=1e-6)
     assert rescored.segments_s is found.segments_s
-    np.testing.assert_allclose(task(power=0.0).rescore(found, raw).scores, found.scores)
+    np.testing.assert_allclose(task().rescore(found, raw, Config(power=0.0)).scores, found.scores)

@@ -19,11 +19,11 @@ from trainables.aux_tasks.mdc_cas.config import Config as MdcCas
 from trainables.aux_tasks.refine.config import Config as Refine
 from trainables.aux_tasks.scp_sap_cls.config import Config as ScpSapCls
 from trainables.aux_tasks.video_cls.config import Config as VideoCls
-from trainables.data.synthetic_config import Config as Synthetic
+from trainables.data.synthetic.config import Config as Synthetic
 from trainables.detectors.sp_tad.config import Config
 from trainables.detectors.sp_tad.settings import Head, Optim, Soi
 from trainables.entrypoints.detection import DetectionTrial
-from trainables.evaluation.protocols import ActivityNet
+from trainables.evaluation.detection.protocols import ActivityNet
 from trainables.records import Batch
 
 DATA = Synthetic(num_videos=32, num_classes=3, feat_dim=16, overfit=True)
