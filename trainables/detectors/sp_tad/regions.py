@@ -36,6 +36,8 @@ class Regions(nn.Module):
         focal: alpha and gamma.
     """
 
+    offsets_per_class = False
+
     def __init__(
         self, *, stages: nn.ModuleList, width: int, num_classes: int, stride: float, soi: Soi, focal: Focal
     ) -> None:
