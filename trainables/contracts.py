@@ -110,6 +110,10 @@ class RoiHost(Detector, Protocol):
     #: name of the classification loss on ``RoiView.logits`` among ``losses``.
     classification_loss_name: str
 
+    def loss_counts(self, outputs: Outputs, batch: Batch) -> Mapping[str, float]:
+        """See :meth:`TaskBase.loss_counts`; ``classification_loss_name`` is among them."""
+        ...
+
     def pool(self, outputs: Outputs, segments: Tensor) -> Tensor:
         """(M, 3) input index, start, end in temporal samples -> (M, D0), differentiable in the shared map."""
         ...

@@ -59,13 +59,26 @@ class Lce(TaskBase):
         target = encode_ends(view.rois[positive, 1:], view.matched_gt[positive])
         error = self._mean(outputs, view, positive) - target / self._settings.std
         total = gaussian_kl(error, log_variance, tail=self._settings.tail).sum()
-        counted = view.labels > 0 if self._settings.normaliser == "positives" else view.labels >= 0
+        counted = self._counted(view.labels)
         sigma = deviation(log_variance.detach())
         return {
             "lce": total / counted.sum().clamp(min=1),
             "lce_sigma": sigma.sum() / max(sigma.numel(), 1),
             "lce_sigma_error_corr": _correlation(sigma.flatten(), error.detach().abs().flatten()),
         }
+
+    def loss_counts(self, outputs: Outputs, batch: Batch) -> Mapping[str, float]:
+        """N, and positive regions. The correlation over the joint batch is none of theirs; their mean is logged."""
+        if outputs.rois is None or outputs.rois.labels is None:
+            raise ValueError("lce needs the host's rois with labels")
+        labels = outputs.rois.labels
+        positives = float((labels > 0).sum())
+        counted = float(self._counted(labels).sum())
+        return {"lce": counted, "lce_sigma": positives, "lce_sigma_error_corr": positives}
+
+    def _counted(self, labels: Tensor) -> Tensor:
+        """(R,) True for the N regions that the loss is divided by."""
+        return labels > 0 if self._settings.normaliser == "positives" else labels >= 0
 
     def _mean(self, outputs: Outputs, view: RoiView, rows: Tensor) -> Tensor:
         """(P, 2) predicted offsets in units of ``std``."""

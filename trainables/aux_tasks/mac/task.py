@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from trainables.aux_tasks.mac.config import Config
 from trainables.aux_tasks.mac.labels import soft_labels
-from trainables.aux_tasks.mac.windows import draw_windows
+from trainables.aux_tasks.mac.windows import NUM_DRAWS, count_windows, draw_windows
 from trainables.contracts import RoiHost, TaskBase
 from trainables.losses.soft_labels import soft_cross_entropy
 from trainables.records import Batch, Outputs
@@ -79,6 +79,17 @@ class Mac(TaskBase):
         loss, divergence = soft_cross_entropy(logits, targets.to(logits.dtype))
         return {"mac": loss, "mac_divergence": divergence.detach()}
 
+    def loss_counts(self, outputs: Outputs, batch: Batch) -> Mapping[str, float]:
+        """Both are means over windows."""
+        assert batch.segments is not None, "checked before"
+        settings = self._settings
+        number = sum(
+            count_windows(own.segments_grid, length, sampler=settings.sampler, num_windows=settings.windows)
+            for own, length in zip(batch.segments, batch.valid_mask.sum(dim=1).tolist(), strict=True)
+            if len(own.labels)
+        )
+        return dict.fromkeys(("mac", "mac_divergence"), float(number))
+
     def _draw(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """(M, 3) windows of all inputs and their (M, K + 1) labels."""
         assert batch.segments is not None, "checked before"
@@ -87,14 +98,16 @@ class Mac(TaskBase):
         windows = [torch.zeros(0, 3, device=device)]
         targets = [torch.zeros(0, self.num_classes + 1, dtype=torch.float64, device=device)]
         settings = self._settings
+        # a row for every input, so that its windows do not depend on which others are with it
+        draws = torch.rand(len(lengths), NUM_DRAWS, settings.windows)
         for i, (annotated, length) in enumerate(zip(batch.segments, lengths, strict=True)):
             if len(annotated.labels) == 0:
                 continue
             own = draw_windows(
                 annotated.segments_grid,
                 float(length),
+                draws[i],
                 sampler=settings.sampler,
-                num_windows=settings.windows,
                 min_len=self._min_len,
             )
             windows.append(torch.cat([own.new_full((len(own), 1), i), own], dim=1))

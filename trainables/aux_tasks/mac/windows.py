@@ -1,7 +1,4 @@
-"""Windows that multi-action classification learns from. Draws come from torch's global generator.
-
-Its name is given with every draw: processes that train together share the draws that have a row for every input, and
-these have none.
+"""Windows that multi-action classification learns from.
 
 Letters: M windows, n annotated segments.
 """
@@ -18,11 +15,13 @@ from trainables.aux_tasks.mac.labels import intersects
 
 #: Candidates of each window; where none of them meets an action, the window is put around one.
 _CANDIDATES = 50
+#: Random numbers that a window is made of: two of each candidate, three of the way out.
+NUM_DRAWS = 2 * _CANDIDATES + 3
 
 Sampler = Literal["start_length", "centre_length", "gt_expand"]
 
 
-def draw_windows(segments: Tensor, length: float, *, sampler: Sampler, num_windows: int, min_len: float) -> Tensor:
+def draw_windows(segments: Tensor, length: float, draws: Tensor, *, sampler: Sampler, min_len: float) -> Tensor:
     """Windows of one input, each of which shares something with an annotated segment.
 
     Source: Three Birds 3.1; "centre_length" and "gt_expand" as wonheeML/mtl-ssl:create_pascal_tf_record.py has them.
@@ -31,7 +30,7 @@ def draw_windows(segments: Tensor, length: float, *, sampler: Sampler, num_windo
     * "centre_length": the length is uniform in [min_len, length], the centre in [0, length]; the window is cut to the
       input, and extended inwards where less than ``min_len`` is left.
     * "gt_expand": the whole input, and every segment stretched about its centre by 2, 4, 8, ..., cut to the input, as
-      long as it does not cover all of it. Nothing is drawn.
+      long as it does not cover all of it. Nothing is random.
 
     A drawn window without any action is drawn again, up to 50 times; then it is a random segment g with a margin on
     each side that is uniform in [0, |g|].
@@ -39,8 +38,8 @@ def draw_windows(segments: Tensor, length: float, *, sampler: Sampler, num_windo
     Args:
         segments: (n, 2) start, end, inside the input; n at least 1.
         length: of the input without its padding, same unit.
+        draws: (NUM_DRAWS, M) uniform in [0, 1), for the drawn kinds.
         sampler: see above.
-        num_windows: M of the drawn kinds.
         min_len: see above; an input shorter than this is one window.
 
     Returns:
@@ -49,12 +48,19 @@ def draw_windows(segments: Tensor, length: float, *, sampler: Sampler, num_windo
     if sampler == "gt_expand":
         return _expanded(segments, length)
     least = min(min_len, length)
-    draws = torch.rand(2, _CANDIDATES, num_windows, generator=torch.default_generator).to(segments)
-    candidates = _from_start(draws, length, least) if sampler == "start_length" else _from_centre(draws, length, least)
+    draws = draws.to(segments)
+    both = draws[: 2 * _CANDIDATES].reshape(2, _CANDIDATES, -1)
+    candidates = _from_start(both, length, least) if sampler == "start_length" else _from_centre(both, length, least)
     accepted = intersects(candidates, segments)
     first = accepted.int().argmax(dim=0)
-    chosen = candidates[first, torch.arange(num_windows, device=segments.device)]
-    return torch.where(accepted.any(dim=0)[:, None], chosen, _around_one(segments, length, num_windows))
+    chosen = candidates[first, torch.arange(draws.shape[1], device=segments.device)]
+    around = _around_one(segments, length, draws[2 * _CANDIDATES :])
+    return torch.where(accepted.any(dim=0)[:, None], chosen, around)
+
+
+def count_windows(segments: Tensor, length: float, *, sampler: Sampler, num_windows: int) -> int:
+    """How many windows an input has; arguments as of :func:`draw_windows`, ``num_windows``: M of the drawn kinds."""
+    return len(_expanded(segments, length)) if sampler == "gt_expand" else num_windows
 
 
 def _from_start(draws: Tensor, length: float, least: float) -> Tensor:
@@ -74,11 +80,10 @@ def _from_centre(draws: Tensor, length: float, least: float) -> Tensor:
     return torch.stack([start, end], dim=-1)
 
 
-def _around_one(segments: Tensor, length: float, num_windows: int) -> Tensor:
-    chosen = segments[torch.randint(len(segments), (num_windows,)).to(segments.device)]
-    margin = torch.rand(num_windows, 2, generator=torch.default_generator).to(segments) * (
-        chosen[:, 1:] - chosen[:, :1]
-    )
+def _around_one(segments: Tensor, length: float, draws: Tensor) -> Tensor:
+    """From (3, M) draws: which segment, then both margins."""
+    chosen = segments[(draws[0].double() * len(segments)).long()]
+    margin = draws[1:].T * (chosen[:, 1:] - chosen[:, :1])
     outwards = chosen.new_tensor([-1.0, 1.0])
     return (chosen + outwards * margin).clamp(0.0, length)
 

@@ -59,6 +59,12 @@ class Refine(TaskBase):
         corrected = self._corrected(outputs, outputs.rois, batch)
         return {"refine": host.classification_loss(corrected, outputs.rois.labels)}
 
+    def loss_counts(self, outputs: Outputs, batch: Batch) -> Mapping[str, float]:
+        """As of the host's classification loss."""
+        (host,) = self._host
+        counts = host.loss_counts(outputs, batch)
+        return {"refine": counts[host.classification_loss_name]}
+
     def refine(self, outputs: Outputs, batch: Batch) -> Outputs:
         """The host's outputs with corrected class logits."""
         if outputs.rois is None:

@@ -24,6 +24,8 @@ from trainables.layers.offsets import decode_ends
 from trainables.records import Batch, Outputs, RawOutput, RoiView, SegmentTargets
 
 _LOSSES = ("cpd_class", "cpd_offset", "rpd_class", "rpd_offset", "fgd_boundary", "fgd_offset", "positive_regions")
+#: Step and kind of the losses that are means over positives.
+_POSITIVES = (("cpd", "class"), ("cpd", "offset"), ("rpd", "class"), ("rpd", "offset"), ("fgd", "offset"))
 
 
 class PbrNet(Regions):
@@ -133,6 +135,12 @@ class PbrNet(Regions):
             else:
                 found[name] = (class_loss if kind == "class" else offset_loss)(outputs.terms, step)
         return found
+
+    def loss_counts(self, outputs: Outputs, batch: Batch) -> Mapping[str, float]:
+        """Positives of each step, of which the mined negatives are as many; regions that CPD does not reject."""
+        positives = {f"{step}_{kind}": outputs.terms[f"{step}_labels"] > 0 for step, kind in _POSITIVES}
+        regions = outputs.terms["rpd_labels"] >= 0
+        return {name: float(rows.sum()) for name, rows in {**positives, "positive_regions": regions}.items()}
 
     def detect(self, raw: Sequence[RawOutput], config: Settings | Any) -> Detections:
         """Detections of whole videos."""

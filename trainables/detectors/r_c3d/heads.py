@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 
 class RoiTrunk(nn.Module):
@@ -28,10 +27,11 @@ class RoiTrunk(nn.Module):
 
     def forward(self, pooled: Tensor) -> Tensor:
         """(R, D0) -> (R, D)."""
-        hidden = F.dropout(torch.relu(self.fc6(pooled)), self.dropout, self.training)
+        # not F.dropout, which processes share where there are as many rows as inputs: these rows are regions
+        hidden = torch.dropout(torch.relu(self.fc6(pooled)), self.dropout, self.training)
         if self.fc7 is None:
             return hidden
-        return F.dropout(torch.relu(self.fc7(hidden)), self.dropout, self.training)
+        return torch.dropout(torch.relu(self.fc7(hidden)), self.dropout, self.training)
 
 
 def _initialised(layer: nn.Linear) -> nn.Linear:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from trainables.detectors.r_c3d.anchors import half_open
+from trainables.layers.input_draws import uniform_of_inputs
 from trainables.layers.tiou import paired_tiou
 from trainables.records import SegmentTargets
 
@@ -61,13 +62,14 @@ def tiou_with_targets(candidates: Tensor, targets: PaddedTargets, *, inclusive: 
 def random_subset(among: Tensor, count: Tensor) -> Tensor:
     """(B, N) True for ``count`` random members of each row, for all where there are fewer.
 
-    Draws from torch's global generator.
+    The choice of a row depends on its own members alone (:func:`trainables.layers.input_draws.uniform_of_inputs`).
 
     Args:
         among: (B, N) bool, the members.
         count: (B,) at most so many.
     """
-    key = torch.rand(among.shape, device=among.device).masked_fill(~among, 2.0)
+    key = torch.full(among.shape, 2.0, dtype=torch.float64, device=among.device)
+    key[among] = uniform_of_inputs(among.sum(dim=1)).to(among.device)
     rank = key.argsort(dim=1).argsort(dim=1)
     return among & (rank < count[:, None])
 

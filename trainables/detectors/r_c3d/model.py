@@ -22,7 +22,7 @@ from trainables.detectors.r_c3d.matching import PaddedTargets, pad_rows
 from trainables.detectors.r_c3d.proposals import ProposalSubnet, propose
 from trainables.detectors.r_c3d.regions import sample_regions
 from trainables.detectors.r_c3d.settings import Anchors, Roi, Rpn, Settings, Trunk
-from trainables.detectors.r_c3d.targets import anchor_targets
+from trainables.detectors.r_c3d.targets import AnchorTargets, anchor_targets, sample_anchors
 from trainables.detectors.r_c3d.terms import OFFSET_STDS, proposal_losses, region_offset_loss
 from trainables.layers.offsets import ends_from_centre_length
 from trainables.layers.soi_pool import soi_pool
@@ -98,7 +98,9 @@ class RC3D(nn.Module):
         terms = {"map": shared, "rpn_scores": scores, "rpn_offsets": offsets, "anchors": anchors, "lengths": lengths}
         labels = matched = None
         if self.training and batch.segments is not None:
-            regions = self._sample(proposals, batch, lengths)
+            targets = PaddedTargets.of(batch.segments, lengths.device)
+            regions = self._sample(proposals, targets, lengths)
+            terms |= self._anchors_learnt(anchors, targets, lengths)
             proposals, labels, matched = regions.rois, regions.labels, regions.matched.float()
         rois = proposals.float()
         feats = self.roi_trunk(self._pool(shared, rois))
@@ -126,11 +128,23 @@ class RC3D(nn.Module):
             inclusive=self._inclusive,
         )
 
-    def _sample(self, proposals: Tensor, batch: Batch, lengths: Tensor) -> Any:
+    def _anchors_learnt(self, anchors: Tensor, targets: PaddedTargets, lengths: Tensor) -> dict[str, Tensor]:
+        rpn = self._rpn
+        every = anchor_targets(
+            anchors, targets, lengths, pos_tiou=rpn.pos_tiou, neg_tiou=rpn.neg_tiou, inclusive=self._inclusive
+        )
+        sampled = sample_anchors(every, rpn.batch)
+        return {
+            "rpn_positive": sampled.positive,
+            "rpn_negative": sampled.negative,
+            "rpn_target_offsets": sampled.offsets,
+        }
+
+    def _sample(self, proposals: Tensor, targets: PaddedTargets, lengths: Tensor) -> Any:
         roi = self._roi
         return sample_regions(
             proposals,
-            _targets(batch, lengths.device),
+            targets,
             lengths,
             batch=roi.batch,
             fg_tiou=roi.fg_tiou,
@@ -154,7 +168,10 @@ class RC3D(nn.Module):
         rois, labels, matched = _sampled(outputs)
         found: dict[str, Tensor] = {}
         if any(name in active for name in _RPN_LOSSES):
-            found |= zip(_RPN_LOSSES, self._proposal_losses(outputs, batch), strict=True)
+            terms = outputs.terms
+            sampled = AnchorTargets(terms["rpn_positive"], terms["rpn_negative"], terms["rpn_target_offsets"])
+            both = proposal_losses(terms["rpn_scores"], terms["rpn_offsets"], sampled)
+            found |= zip(_RPN_LOSSES, both, strict=True)
         if "roi_class" in active:
             found["roi_class"] = self.classification_loss(rois.logits, labels)
         if "roi_offset" in active:
@@ -165,17 +182,11 @@ class RC3D(nn.Module):
             found["positive_regions"] = (labels > 0).float().mean()
         return {name: found[name] for name in active}
 
-    def _proposal_losses(self, outputs: Outputs, batch: Batch) -> tuple[Tensor, Tensor]:
-        terms, rpn = outputs.terms, self._rpn
-        targets = anchor_targets(
-            terms["anchors"],
-            _targets(batch, terms["anchors"].device),
-            terms["lengths"],
-            pos_tiou=rpn.pos_tiou,
-            neg_tiou=rpn.neg_tiou,
-            inclusive=self._inclusive,
-        )
-        return proposal_losses(terms["rpn_scores"], terms["rpn_offsets"], targets, rpn.batch)
+    def loss_counts(self, outputs: Outputs, batch: Batch) -> Mapping[str, float]:
+        """Sampled anchors, and sampled regions."""
+        _, labels, _ = _sampled(outputs)
+        anchors = float((outputs.terms["rpn_positive"] | outputs.terms["rpn_negative"]).sum())
+        return {name: anchors if name in _RPN_LOSSES else float(len(labels)) for name in _LOSSES}
 
     def detect(self, raw: Sequence[RawOutput], config: Settings | Any) -> Detections:
         """Detections of whole videos."""
@@ -225,12 +236,6 @@ def _raw(rois: Tensor, logits: Tensor, offsets: Tensor, num_inputs: int) -> dict
     rest = {"logits": logits, "offsets": offsets}
     raw = {name: pad_rows(tensor.detach(), owner, num_inputs)[0] for name, tensor in rest.items()}
     return raw | {"rois": padded, "count": real.sum(dim=1)}
-
-
-def _targets(batch: Batch, device: torch.device) -> PaddedTargets:
-    if batch.segments is None:
-        raise ValueError("the losses of r_c3d need annotated segments; the batch has none")
-    return PaddedTargets.of(batch.segments, device)
 
 
 def _sampled(outputs: Outputs) -> tuple[RoiView, Tensor, Tensor]:

@@ -69,8 +69,9 @@ def sample_regions(
     chosen = random_subset(foreground, torch.full_like(lengths, round(fg_fraction * batch)))
     chosen |= random_subset(background, batch - chosen.sum(dim=1))
     empty = ~chosen.any(dim=1)
+    # drawn whether or not an input needs them: processes share the draw, and all have to make it
+    windows = random_windows(lengths, batch, min_samples)
     if bool(empty.any()):
-        windows = random_windows(lengths, batch, min_samples)
         candidates = torch.cat([candidates, windows], dim=1)
         match = torch.cat([match, match.new_zeros(windows.shape[:2])], dim=1)
         foreground = torch.cat([foreground, foreground.new_zeros(windows.shape[:2])], dim=1)
@@ -85,7 +86,7 @@ def sample_regions(
 def random_windows(lengths: Tensor, count: int, min_samples: float) -> Tensor:
     """(B, count, 2) float64 windows inside the inputs: a uniform start, then a uniform length.
 
-    Draws from torch's global generator.
+    Drawn with ``torch.rand``, a row for every input.
 
     Args:
         lengths: (B,) samples of the inputs.
@@ -94,8 +95,6 @@ def random_windows(lengths: Tensor, count: int, min_samples: float) -> Tensor:
     """
     limit = lengths.double()[:, None]
     least = limit.clamp(max=min_samples)
-    # the generator's name keeps this out of the draws that processes share: only some of them may come here
-    draw = torch.rand(2, len(lengths), count, dtype=torch.float64, generator=torch.default_generator)
-    draw = draw.to(lengths.device)
-    start = draw[0] * (limit - least)
-    return torch.stack([start, start + least + draw[1] * (limit - start - least)], dim=-1)
+    at, size = torch.rand(len(lengths), 2, count).to(limit).unbind(1)
+    start = at * (limit - least)
+    return torch.stack([start, start + least + size * (limit - start - least)], dim=-1)

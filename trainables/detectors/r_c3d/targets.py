@@ -65,11 +65,11 @@ def anchor_targets(
 
 
 @torch.no_grad()
-def sample_anchors(targets: AnchorTargets, batch: int) -> tuple[Tensor, Tensor]:
+def sample_anchors(targets: AnchorTargets, batch: int) -> AnchorTargets:
     """Random anchors of each input: up to ``batch`` // 2 positive ones, the rest negative.
 
     Returns:
-        (B, N) bool positives and (B, N) bool negatives that are learnt from.
+        the same, but positive or negative are those alone that are learnt from.
     """
     positive = random_subset(targets.positive, torch.full_like(targets.positive[:, 0], batch // 2, dtype=torch.long))
-    return positive, random_subset(targets.negative, batch - positive.sum(dim=1))
+    return AnchorTargets(positive, random_subset(targets.negative, batch - positive.sum(dim=1)), targets.offsets)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from trainables.detectors.r_c3d.targets import AnchorTargets, sample_anchors
+from trainables.detectors.r_c3d.targets import AnchorTargets
 from trainables.layers.offsets import encode_centre_length
 from trainables.losses.smooth_l1 import smooth_l1
 
@@ -20,23 +20,22 @@ OFFSET_STDS = (0.1, 0.2)
 _RPN_SIGMA, _ROI_SIGMA = 3.0, 1.0
 
 
-def proposal_losses(scores: Tensor, offsets: Tensor, targets: AnchorTargets, batch: int) -> tuple[Tensor, Tensor]:
+def proposal_losses(scores: Tensor, offsets: Tensor, sampled: AnchorTargets) -> tuple[Tensor, Tensor]:
     """Cross-entropy and smooth L1 (sigma 3, summed over positives) of sampled anchors, both divided by their number.
 
     Args:
         scores: (B, N, 2) logits of background and activity.
         offsets: (B, N, 2).
-        targets: of every anchor.
-        batch: anchors sampled from each input.
+        sampled: the anchors that are learnt from.
 
     Returns:
         two scalars; 0 where no anchor lies inside its input.
     """
-    positive, negative = sample_anchors(targets, batch)
-    chosen = positive | negative
+    positive = sampled.positive
+    chosen = positive | sampled.negative
     number = chosen.sum().clamp(min=1)
     entropy = F.cross_entropy(scores[chosen].float(), positive[chosen].long(), reduction="sum")
-    difference = offsets[positive].float() - targets.offsets[positive].float()
+    difference = offsets[positive].float() - sampled.offsets[positive].float()
     return entropy / number, smooth_l1(difference, sigma=_RPN_SIGMA).sum() / number
 
 

@@ -100,6 +100,9 @@ class SmallRoiHost(nn.Module):
         known = {"cls": self.classification_loss(view.logits, view.labels), "reg": reg}
         return {name: known[name] for name in active}
 
+    def loss_counts(self, outputs: Outputs, batch: Batch) -> Mapping[str, float]:
+        return dict.fromkeys(("cls", "reg"), float(len(_view(outputs).rois)))
+
     def with_logits(self, outputs: Outputs, logits: Tensor) -> Outputs:
         raw = {**outputs.raw, "logits": self._by_input(logits, len(outputs.valid_mask))}
         return replace(outputs, rois=replace(_view(outputs), logits=logits), raw=raw)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,9 +17,10 @@ from torch import Tensor
 from trainables.aux_tasks.mac.config import Config
 from trainables.aux_tasks.mac.labels import covered_shares, intersects, soft_labels
 from trainables.aux_tasks.mac.task import Mac
-from trainables.aux_tasks.mac.windows import Sampler, draw_windows
+from trainables.aux_tasks.mac.windows import NUM_DRAWS, Sampler, draw_windows
 from trainables.entrypoints.draws import JointDraws
 from trainables.losses.soft_labels import soft_cross_entropy
+from trainables.records import Batch
 
 THREE = (torch.tensor([[10.0, 40.0], [30.0, 60.0], [35.0, 50.0]]), torch.tensor([0, 1, 0]))
 
@@ -121,7 +123,7 @@ def test_drawn_windows_are_inside_long_enough_and_touch_an_action(
     torch.manual_seed(seed)
     ends = torch.tensor(segments)
     length = float(ends.max()) + extra
-    windows = draw_windows(ends, length, sampler=sampler, num_windows=16, min_len=min_len)
+    windows = draw_windows(ends, length, torch.rand(NUM_DRAWS, 16), sampler=sampler, min_len=min_len)
     assert windows.shape == (16, 2)
     assert float(windows.min()) >= 0
     assert float(windows.max()) <= length
@@ -136,11 +138,11 @@ def test_drawn_windows_are_inside_long_enough_and_touch_an_action(
 def test_starts_and_lengths_are_uniform_where_nothing_is_refused() -> None:
     torch.manual_seed(0)
     whole = torch.tensor([[0.0, 100.0]])
-    windows = draw_windows(whole, 100.0, sampler="start_length", num_windows=4000, min_len=8.0).double()
+    windows = draw_windows(whole, 100.0, torch.rand(NUM_DRAWS, 4000), sampler="start_length", min_len=8.0).double()
     start, size = windows[:, 0], windows[:, 1] - windows[:, 0]
     assert kstest((start / 92).numpy(), "uniform").pvalue > 0.01
     assert kstest(((size - 8) / (100 - start - 8)).numpy(), "uniform").pvalue > 0.01
-    centred = draw_windows(whole, 100.0, sampler="centre_length", num_windows=4000, min_len=8.0).double()
+    centred = draw_windows(whole, 100.0, torch.rand(NUM_DRAWS, 4000), sampler="centre_length", min_len=8.0).double()
     inner = centred[(centred[:, 0] > 0) & (centred[:, 1] < 100)]
     assert len(inner) > 1000
     assert float((inner[:, 1] - inner[:, 0]).min()) >= 8 - 1e-4
@@ -151,7 +153,7 @@ def test_starts_and_lengths_are_uniform_where_nothing_is_refused() -> None:
 def test_a_hopeless_search_ends_at_an_action() -> None:
     torch.manual_seed(0)
     action = torch.tensor([[99_990.0, 99_990.5]])
-    windows = draw_windows(action, 1e5, sampler="start_length", num_windows=200, min_len=1.0)
+    windows = draw_windows(action, 1e5, torch.rand(NUM_DRAWS, 200), sampler="start_length", min_len=1.0)
     fallen_back = windows[:, 0] >= 99_989.5 - 1e-2
     assert int(fallen_back.sum()) > 100
     found = windows[fallen_back]
@@ -178,7 +180,7 @@ def slow_expansion(segments: list[list[float]], length: float) -> list[list[floa
 @given(segments=st.lists(spans, min_size=1, max_size=5), extra=st.integers(0, 50))
 def test_expansion_agrees_with_a_loop(segments: list[list[float]], extra: int) -> None:
     length = max(end for _, end in segments) + extra
-    fast = draw_windows(torch.tensor(segments), length, sampler="gt_expand", num_windows=1, min_len=1.0)
+    fast = draw_windows(torch.tensor(segments), length, torch.rand(NUM_DRAWS, 1), sampler="gt_expand", min_len=1.0)
     assert sorted(fast.tolist()) == sorted(slow_expansion(segments, length))
 
 
@@ -226,17 +228,38 @@ def test_the_same_seed_draws_the_same_windows() -> None:
     assert not torch.equal(drawn[0], drawn[2])
 
 
-def test_draws_of_windows_leave_those_that_processes_share_alone() -> None:
-    """As many inputs as a draw has rows: taken for theirs, it would set the processes apart from there on."""
-    _, mac = task(windows=2)
-    shared = torch.Generator().manual_seed(0)
-    before = shared.get_state()
+def shared_windows(batch: Batch, rank: int, world_size: int, sampler: str = "start_length") -> Tensor:
+    """What one of several processes draws for its rows of a batch of two; the input's own number stays."""
+    _, mac = task(windows=4, sampler=sampler)
+    rows = range(rank, 2, world_size)
+    own = replace(
+        batch,
+        video_ids=tuple(batch.video_ids[i] for i in rows),
+        valid_mask=batch.valid_mask[rank::world_size],
+        segments=(batch.segments or ())[rank::world_size],
+    )
+    with JointDraws(torch.Generator().manual_seed(0), rank, world_size).of(len(rows), 2):
+        windows, _ = mac._draw(own)
+    return torch.cat([windows[:, :1] * world_size + rank, windows[:, 1:]], dim=1)
+
+
+@pytest.mark.parametrize("sampler", ["start_length", "centre_length", "gt_expand"])
+def test_the_windows_of_an_input_do_not_depend_on_the_others(sampler: str) -> None:
+    """Neither on which process has them, nor on whether they have segments, nor on what else was drawn."""
+    alone = shared_windows(small_batch(), 0, 1, sampler)
     torch.manual_seed(3)
-    with JointDraws(shared, 0, 2).of(2, 3):
-        windows, _ = mac._draw(small_batch())
-    assert torch.equal(shared.get_state(), before)
-    torch.manual_seed(3)
-    assert torch.equal(mac._draw(small_batch())[0], windows)
+    first, second = (shared_windows(small_batch(), rank, 2, sampler) for rank in (0, 1))
+    assert torch.equal(torch.cat([first, second]), alone)
+    assert torch.equal(shared_windows(small_batch(empty_second=True), 0, 1, sampler), first)
+    assert len(shared_windows(small_batch(empty_second=True), 1, 2, sampler)) == 0
+
+
+@pytest.mark.parametrize("sampler", ["start_length", "gt_expand"])
+def test_the_loss_is_a_mean_over_as_many_windows_as_it_says(sampler: str) -> None:
+    _, mac = task(windows=7, sampler=sampler)
+    for batch in (small_batch(), small_batch(empty_second=True)):
+        windows, _ = mac._draw(batch)
+        assert mac.loss_counts(mac._host[0](batch), batch) == {"mac": len(windows), "mac_divergence": len(windows)}
 
 
 def test_the_least_window_counts_cells_of_the_host() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,9 @@ from torch.nn import functional as F
 
 from tadtune.spec.errors import StudyError
 from tadtune.spec.parse import parse_study
+from trainables.aux_tasks.lce.config import Config as Lce
+from trainables.aux_tasks.mac.config import Config as Mac
+from trainables.aux_tasks.refine.config import Config as Refine
 from trainables.detectors.pbrnet.anchors import ANCHOR_FRAMES, pyramid_anchors
 from trainables.detectors.pbrnet.config import Config
 from trainables.detectors.pbrnet.frame_level import BoundaryOffset
@@ -22,6 +26,7 @@ from trainables.detectors.pbrnet.segments import at_frame_centres, decode_inside
 from trainables.detectors.pbrnet.settings import Match, Net
 from trainables.detectors.pbrnet.stem import FeatureBranch
 from trainables.detectors.pbrnet.targets import LEFT_OUT, Instances
+from trainables.entrypoints.draws import JointDraws
 from trainables.layers.offsets import decode_centre_length, decode_ends
 
 LOSSES = tuple(name for name, weight in Config().phases()[0].loss_weights.items() if weight)
@@ -204,6 +209,42 @@ def test_a_batch_without_positives_has_finite_losses(
     assert 0 < float(losses["fgd_boundary"].detach()) < 10
     torch.stack(list(losses.values())).sum().backward()
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
+def test_means_over_shares_of_a_batch_add_up_to_the_joint_mean() -> None:
+    """With the tasks beside it. Not of the hardest negatives, which depend on the inputs they are sought among."""
+    model, data = lenient(), batch()
+    configs: dict[str, Any] = {"lce": Lce(), "mac": Mac(), "refine": Refine()}
+    tasks = {name: c.build(host=model, feat_channels=0, num_classes=3) for name, c in configs.items()}
+    tasks["refine"].meet(tasks)
+
+    def step(rank: int, world_size: int) -> tuple[dict[str, float], dict[str, float]]:
+        own = dataclasses.replace(
+            data,
+            video_ids=data.video_ids[rank::world_size],
+            valid_mask=data.valid_mask[rank::world_size],
+            feats=data.feats[rank::world_size],  # type: ignore[index]
+            segments=data.segments[rank::world_size],  # type: ignore[index]
+        )
+        with JointDraws(torch.Generator().manual_seed(0), rank, world_size).of(2 // world_size, 2):
+            outputs = model(own)
+            values = dict(model.losses(outputs, own, (*LOSSES, "positive_regions")))
+            counts = dict(model.loss_counts(outputs, own))
+            for task in tasks.values():
+                values |= task.losses(outputs, own)
+                counts |= task.loss_counts(outputs, own)
+        return {name: float(value.detach()) for name, value in values.items()}, counts
+
+    joint, number = step(0, 1)
+    shares = [step(rank, 2) for rank in (0, 1)]
+    assert joint.keys() - number.keys() == {"fgd_boundary"}
+    assert number["refine"] == number["rpd_class"]
+    for name, count in number.items():
+        assert sum(counts[name] for _, counts in shares) == count
+        assert min(counts[name] for _, counts in shares) > 0
+        mean = sum(values[name] * counts[name] for values, counts in shares) / count
+        if name not in ("cpd_class", "rpd_class", "refine", "lce_sigma_error_corr"):
+            assert mean == pytest.approx(joint[name], rel=1e-4), name
 
 
 def test_padding_shows_nothing() -> None:

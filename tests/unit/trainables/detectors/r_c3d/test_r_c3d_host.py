@@ -202,7 +202,7 @@ def test_golden_loss_of_proposals() -> None:
         torch.tensor([[True, False, False]]), torch.tensor([[False, True, False]]), torch.full((1, 3, 2), 9.0).double()
     )
     offsets = torch.tensor([[[9.05, 8.8], [0.0, 0.0], [0.0, 0.0]]])
-    entropy, regression = proposal_losses(torch.zeros(1, 3, 2), offsets, targets, 64)
+    entropy, regression = proposal_losses(torch.zeros(1, 3, 2), offsets, targets)
     assert float(entropy) == pytest.approx(0.693147, abs=1e-6)
     assert float(regression) == pytest.approx((0.01125 + 0.144444) / 2, abs=1e-5)
 

@@ -12,6 +12,7 @@ from trainables.detectors.r_c3d.anchors import make_anchors
 from trainables.detectors.r_c3d.matching import PaddedTargets, pad_rows, random_subset, tiou_with_targets
 from trainables.detectors.r_c3d.regions import random_windows, sample_regions
 from trainables.detectors.r_c3d.targets import anchor_targets, sample_anchors
+from trainables.entrypoints.draws import JointDraws
 from trainables.layers.offsets import decode_centre_length
 from trainables.records import SegmentTargets
 
@@ -133,6 +134,39 @@ def test_every_member_is_chosen_equally_often() -> None:
     assert ((share[among[0]] - 0.5).abs() < 0.04).all()  # five deviations
 
 
+def shared_regions(proposals: list[int], rank: int, world_size: int) -> list[list[list[float]]]:
+    """Regions that one of several processes samples of its rows of a batch of four, input by input.
+
+    Args:
+        proposals: how many each input has; the last input has no segment.
+        rank: the process.
+        world_size: their number.
+    """
+    rows = range(rank, 4, world_size)
+    table = torch.zeros(0, 3)
+    for place, number in enumerate(rows):
+        ends = torch.rand(proposals[number], 2, generator=torch.Generator().manual_seed(number)).sort(dim=1).values * 40
+        table = torch.cat([table, torch.cat([torch.full((len(ends), 1), float(place)), ends], dim=1)])
+    annotated = [[(5.0, 25.0), (20.0, 30.0)], [(0.0, 10.0)], [(2.0, 9.0), (10.0, 31.0), (11.0, 30.0)], []]
+    with JointDraws(torch.Generator().manual_seed(0), rank, world_size).of(len(rows), 4):
+        found = regions(table, padded(*(annotated[n] for n in rows)), [40] * len(rows), batch=8)
+        after = torch.rand(len(rows), 1)
+    return [[[float(after[k]), *r[1:]] for r in found if r[0] == k] for k in range(len(rows))]
+
+
+def test_the_regions_of_an_input_do_not_depend_on_the_others() -> None:
+    """The last input draws windows of its own; what is drawn afterwards is the same, too (first column)."""
+    counts = [30, 12, 20, 0]
+    alone = shared_regions(counts, 0, 1)
+    assert [len(alone[0]), len(alone[3])] == [8, 8], "some of many, and windows of its own"
+    for world_size in (2, 3, 4):
+        for rank in range(world_size):
+            assert shared_regions(counts, rank, world_size) == alone[rank::world_size]
+    other = shared_regions([30, 50, 20, 9], 0, 1)
+    assert [other[0], other[2], other[3]] == [alone[0], alone[2], alone[3]]
+    assert other[1] != alone[1]
+
+
 def test_sampled_anchors_are_at_most_half_positive_and_filled_up() -> None:
     torch.manual_seed(0)
     anchors = make_anchors((2.0, 3.0, 4.0), 60, samples_per_cell=1, inclusive=False, device=CPU)
@@ -144,7 +178,8 @@ def test_sampled_anchors_are_at_most_half_positive_and_filled_up() -> None:
         neg_tiou=0.3,
         inclusive=False,
     )
-    positive, negative = sample_anchors(targets, 16)
+    sampled = sample_anchors(targets, 16)
+    positive, negative = sampled.positive, sampled.negative
     available = targets.positive.sum(dim=1)
     assert 0 < available[0] < 8 < available[2]
     assert positive.sum(dim=1).tolist() == [int(available[0]), 0, 8]
