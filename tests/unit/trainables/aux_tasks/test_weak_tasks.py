@@ -67,7 +67,7 @@ def test_oic_moves_a_segment_to_the_edges_of_the_evidence() -> None:
 def test_oic_golden_value() -> None:
     a = torch.tensor([0, 0, 0.1, 0.9, 1, 0.8, 0.2, 0, 0, 0])[None, None]
     value = build(OicConfig(), num_classes=1).losses(host(a, torch.tensor([[3.0, 6.0]], requires_grad=True)), batch(10))
-    assert float(value["oic_task"]) == pytest.approx(1 - 0.75, abs=1e-6)
+    assert value["oic_task"].item() == pytest.approx(1 - 0.75, abs=1e-6)
 
 
 def test_oic_takes_the_best_segments_of_each_input() -> None:
