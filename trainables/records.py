@@ -6,6 +6,7 @@ R regions of interest.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -152,6 +153,23 @@ class Outputs:
     rois: RoiView | None = None
     raw: Mapping[str, Tensor] = field(default_factory=dict)
     terms: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def with_roi_logits(self, logits: Tensor, stored: str) -> Outputs:
+        """The same with other logits of the regions, where every input has as many.
+
+        Args:
+            logits: (R, K), or with background first (R, K + 1), as the regions have them.
+            stored: name in ``raw`` of the logits by input.
+
+        Raises:
+            ValueError: logits of another shape.
+        """
+        view = self.rois
+        if view is None or logits.shape != view.logits.shape:
+            expected = None if view is None else tuple(view.logits.shape)
+            raise ValueError(f"logits: shape {tuple(logits.shape)}, the regions have {expected}")
+        raw = {**self.raw, stored: logits.detach().reshape_as(self.raw[stored])}
+        return dataclasses.replace(self, rois=dataclasses.replace(view, logits=logits), raw=raw)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ connected layer. Letters: B inputs, N coarse segments of each, R = B N regions, 
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import torch
@@ -86,21 +85,8 @@ class Regions(nn.Module):
         return ends_from_centre_length(outputs.terms["rpd_offsets"].flatten(0, 1))
 
     def with_logits(self, outputs: Outputs, logits: Tensor) -> Outputs:
-        """The same outputs with other (R, K + 1) class logits.
-
-        Raises:
-            ValueError: logits of another shape.
-        """
-        view = outputs.rois
-        if view is None or logits.shape != view.logits.shape:
-            expected = None if view is None else tuple(view.logits.shape)
-            raise ValueError(f"logits: shape {tuple(logits.shape)}, the regions have {expected}")
-        stored = logits.detach().reshape_as(outputs.raw["class_logits"])
-        return dataclasses.replace(
-            outputs,
-            rois=dataclasses.replace(view, logits=logits),
-            raw={**outputs.raw, "class_logits": stored},
-        )
+        """The same outputs with other (R, K + 1) class logits: :meth:`trainables.records.Outputs.with_roi_logits`."""
+        return outputs.with_roi_logits(logits, "class_logits")
 
     def _view(self, shared: Tensor, segments: Tensor, logits: Tensor) -> RoiView:
         """Regions without targets.

@@ -84,21 +84,8 @@ class Regions(nn.Module):
         return encode_ends(view.rois[:, 1:], predicted)
 
     def with_logits(self, outputs: Outputs, logits: Tensor) -> Outputs:
-        """The same outputs with other (R, K) class logits.
-
-        Raises:
-            ValueError: logits of another shape.
-        """
-        view = outputs.rois
-        if view is None or logits.shape != view.logits.shape:
-            expected = None if view is None else tuple(view.logits.shape)
-            raise ValueError(f"logits: shape {tuple(logits.shape)}, the regions have {expected}")
-        stored = logits.detach().reshape_as(outputs.raw["class_logits"])
-        return dataclasses.replace(
-            outputs,
-            rois=dataclasses.replace(view, logits=logits),
-            raw={**outputs.raw, "class_logits": stored},
-        )
+        """The same outputs with other (R, K) class logits: :meth:`trainables.records.Outputs.with_roi_logits`."""
+        return outputs.with_roi_logits(logits, "class_logits")
 
     def _view(self, start: Tensor, feats: Tensor, logits: Tensor, valid_mask: Tensor) -> RoiView:
         """Regions without targets.

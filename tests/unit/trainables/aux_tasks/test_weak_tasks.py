@@ -73,8 +73,8 @@ def test_oic_golden_value() -> None:
 def test_oic_takes_the_best_segments_of_each_input() -> None:
     ends = torch.tensor([[8.0, 12.0], [0.0, 3.0]], requires_grad=True)
     task = build(OicConfig(top=1))
-    assert float(task.losses(host(plateau(8, 12), ends, [0.9, 0.1]), batch())["oic_task"]) == pytest.approx(0.0)
-    assert float(task.losses(host(plateau(8, 12), ends, [0.1, 0.9]), batch())["oic_task"]) == pytest.approx(1.0)
+    assert task.losses(host(plateau(8, 12), ends, [0.9, 0.1]), batch())["oic_task"].item() == pytest.approx(0.0)
+    assert task.losses(host(plateau(8, 12), ends, [0.1, 0.9]), batch())["oic_task"].item() == pytest.approx(1.0)
 
 
 def test_oic_reaches_the_evidence_only_when_told() -> None:
@@ -91,7 +91,7 @@ def test_oic_is_a_constant_beside_a_frozen_regression_and_zero_without_segments(
     assert not frozen.requires_grad
     assert float(frozen) > 0
     none = host(plateau(8, 12).requires_grad_(), torch.zeros(0, 2, requires_grad=True))
-    assert float(task.losses(none, batch())["oic_task"]) == 0.0
+    assert task.losses(none, batch())["oic_task"].item() == 0.0
 
 
 def raw_of(cas: Tensor, start_s: float = 0.0, num_samples: int = 20) -> RawOutput:
