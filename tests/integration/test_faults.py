@@ -42,10 +42,23 @@ def _launches(sandbox: Sandbox) -> int:
     return len(sandbox.mlflow_runs().get("launch", []))
 
 
+def _kill_one_in_a_trial(sandbox: Sandbox, since: int) -> bool:
+    """Kill a process whose last event, of those after the first ``since``, is the end of a trial's first epoch.
+
+    Two more epochs then keep it busy for half a second. One that is between trials would be no loss to any of them.
+    """
+    last = {event["pid"]: event for event in sandbox.events()[since:]}
+    for pid, event in last.items():
+        if (event["event"], event["epoch"]) == ("epoch", 1) and Path(f"/proc/{pid}").exists():
+            os.kill(pid, signal.SIGKILL)
+            return True
+    return False
+
+
 def test_the_driver_stopped_in_every_way_and_a_trials_process_killed(
     tmp_path: Path, slow_sweep: dict[str, Any]
 ) -> None:
-    trials = 16
+    trials = 18
     sandbox = Sandbox(tmp_path, {**slow_sweep, "budget": {"trials": trials}})
     for number, how in enumerate((signal.SIGKILL, signal.SIGINT, signal.SIGTERM), start=1):
         driver = sandbox.start()
@@ -63,10 +76,10 @@ def test_the_driver_stopped_in_every_way_and_a_trials_process_killed(
         assert f"{how.name}: stopped; `tadtune run" in output
         assert "Traceback" not in output
 
+    events = len(sandbox.events())
     driver = sandbox.start()
-    _reach(sandbox, driver, len(sandbox.results()) + 2)
-    wait_until(lambda: bool(worker_pids(sandbox)))
-    os.kill(worker_pids(sandbox)[0], signal.SIGKILL)
+    _reach(sandbox, driver, len(sandbox.results()) + 2)  # what was interrupted goes first
+    wait_until(lambda: _kill_one_in_a_trial(sandbox, events), every_s=0.02)
     output, _ = driver.communicate(timeout=240)
     assert driver.returncode == 0, output  # the driver has started the trial again
     kinds = [attempt.kind for record in sandbox.records() for attempt in record.attempts()]
