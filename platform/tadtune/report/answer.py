@@ -51,6 +51,8 @@ def _ablation(data: ReportData, ablation: AblationReport) -> str:
     gaps = [row.differences[name] for row in ablation.rows if name in row.differences]
     printed = [g for g in gaps if g.sign_agrees is not None]
     title = metric_title(data.headline)
+    if len(ablation.rows) == 1:
+        return f"the study has one row, '{ablation.baseline}', and nothing to compare it with."
     if not gaps:
         return "no row has a finished seed in common with the baseline yet."
     if not printed:

@@ -73,6 +73,12 @@ def test_no_paper_no_sign(folder):
     assert answer(data) == "1 of 2 rows differs in average mAP from 'baseline' by more than chance explains."
 
 
+def test_one_row_is_compared_with_nothing(folder):
+    study = make_ablation({"baseline": ({}, None)})
+    _run(folder, study, {"baseline": 0.30})
+    assert answer(collect(study, folder)) == "The study has one row, 'baseline', and nothing to compare it with."
+
+
 def test_other_data_are_never_a_reproduction(folder):
     study = make_ablation(ROWS, **PAPER)
     _run(folder, study, {"baseline": 0.30, "mdcm": 0.35, "full": 0.45})
