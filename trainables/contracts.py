@@ -16,11 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from trainables.config import Phase, Sampling
-from trainables.detections import Detections, GroundTruth
+from trainables.detections import Detections, FrameScores, GroundTruth
 from trainables.records import Batch, Outputs, RawOutput, Supervision
 
 #: A host as a task sees it.
 View = Callable[[Batch], Outputs]
+
+#: What a detector's ``detect`` returns; its ``Config.answers`` says which of them.
+Answer = Detections | FrameScores
 
 #: (split, sampling) -> all inputs of a split in order, with the labels the detector may read. Beside train, the split
 #: "trimmed" is there where the data set has trimmed clips.
@@ -32,6 +35,8 @@ class DetectorConfig(Protocol):
 
     It may also have
 
+    * ``answers``, a class variable: what its ``detect`` returns, "detections" where it does not say, or "frame_scores";
+      only protocols that take that score it;
     * ``check_data(dataset, data_root)``, which refuses with a ``ValueError`` data that lack what it needs, before any
       worker starts; so may a task's;
     * ``check_tasks(names)``, which refuses in the same way tasks that the detector so configured has nothing for; the
@@ -81,8 +86,8 @@ class Detector(Protocol):
         """Unweighted scalar losses, exactly the names in ``active``."""
         ...
 
-    def detect(self, raw: Sequence[RawOutput], config: Any) -> Detections:
-        """Detections of whole videos: all inputs (windows) of a video are in one call.
+    def detect(self, raw: Sequence[RawOutput], config: Any) -> Answer:
+        """Detections or frame scores of whole videos: all inputs (windows) of a video are in one call.
 
         Args:
             raw: stored outputs, any number of videos.
@@ -218,7 +223,7 @@ class TaskBase(torch.nn.Module):
         return {}
 
     def rescore(self, detections: Detections, raw: Sequence[RawOutput], config: Any) -> Detections:
-        """Change detections at inference, from what ``raw`` stored.
+        """Change detections at inference, from what ``raw`` stored; scores of frames are left as they are.
 
         Args:
             detections: of whole videos.

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from trainables.config import Phase, Sampling
-from trainables.contracts import TaskBase, as_module
-from trainables.detections import Detections
+from trainables.contracts import Answer, TaskBase, as_module
+from trainables.detections import FrameScores
 from trainables.entrypoints.artifacts import write_split_artifacts
 from trainables.entrypoints.checkpoint import load_checkpoint, save_checkpoint
 from trainables.entrypoints.draws import JointDraws
@@ -253,10 +253,18 @@ class DetectionTrial:
             self._raw[split] = sorted(everything, key=lambda raw: (raw.video_id, raw.start_s))
         return self._raw[split]
 
-    def detections(self, split: str, detector: Any, tasks: Mapping[str, Any] | None = None) -> Detections:
-        """Detections of a split with the inference parameters of these configurations; tasks: None = their own."""
+    def detections(self, split: str, detector: Any, tasks: Mapping[str, Any] | None = None) -> Answer:
+        """Detections or frame scores of a split with the inference parameters of these configurations.
+
+        Args:
+            split: train, select or test.
+            detector: its configuration.
+            tasks: name -> configuration; None = their own.
+        """
         raw = self.raw_outputs(split)
-        found: Detections = self._model.detect(raw, detector)
+        found: Answer = self._model.detect(raw, detector)
+        if isinstance(found, FrameScores):
+            return found
         configs = self._task_configs if tasks is None else tasks
         for name, task in self._tasks.items():
             found = task.rescore(found, raw, configs[name])
@@ -268,10 +276,8 @@ class DetectionTrial:
         scores: Mapping[str, float] = protocol.score(matches)
         return scores
 
-    def _matched(
-        self, split: str, detector: Any, protocol: Any, tasks: Mapping[str, Any] | None
-    ) -> tuple[Detections, Any]:
-        """Detections of a split, and the protocol's matches; those of each threshold alone where the detector asks."""
+    def _matched(self, split: str, detector: Any, protocol: Any, tasks: Mapping[str, Any] | None) -> tuple[Answer, Any]:
+        """A split's answers, and the protocol's matches; those of each threshold alone where the detector asks."""
         found, truth = self.detections(split, detector, tasks), self._data.ground_truth(split)
         apart = _by_threshold(detector, protocol)
         if not apart:
@@ -318,7 +324,7 @@ class DetectionTrial:
             self._enter(phases[phase_name]).load_state_dict(optimizer)
 
 
-def _by_threshold(detector: Any, protocol: Any) -> list[tuple[Any, DetectionMap]]:
+def _by_threshold(detector: Any, protocol: Any) -> list[tuple[Any, Any]]:
     """For every tIoU the configuration of its detections, and the protocol at it alone; [] where all share theirs."""
     at_tiou = getattr(detector, "at_tiou", None)
     if at_tiou is None or not isinstance(protocol, DetectionMap):

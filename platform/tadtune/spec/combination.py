@@ -117,6 +117,16 @@ def misfit(detector: str, tasks: tuple[str, ...], dataset: str) -> str | None:
     return None
 
 
+def protocol_misfit(detector: str, protocol: str) -> str | None:
+    """Why a protocol cannot score what a detector answers with, or None where it can."""
+    answers = getattr(components.load("detector", detector), "answers", "detections")
+    taken = getattr(components.load("protocol", protocol), "takes", "detections")
+    if answers == taken:
+        return None
+    said, scored = answers.replace("_", " "), taken.replace("_", " ")
+    return f"detector '{detector}' answers with {said}, protocol '{protocol}' scores {scored}"
+
+
 def with_companions(task: str) -> tuple[str, ...]:
     """A task and those it does not work without, sorted."""
     return tuple(sorted({task, *_companions(components.load("task", task))}))
