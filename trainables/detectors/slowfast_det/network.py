@@ -5,6 +5,8 @@ Letters: B inputs, T frames, H and W pixels, C channels, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -45,18 +47,38 @@ class SlowStream(nn.Module):
     Args:
         sizes: of the network.
         ratio: channels handed over for each of its own.
+        res2_shortcut_bn: batch normalisation on the shortcut of res2, as in X3D.
         recompute: in training, compute the inside of the blocks again in the backward pass.
     """
 
-    def __init__(self, sizes: Plan, *, ratio: int, recompute: bool = False) -> None:
+    def __init__(self, sizes: Plan, *, ratio: int, res2_shortcut_bn: bool = True, recompute: bool = False) -> None:
         super().__init__()
         self.stem = Stem(sizes.stem)
         channels = sizes.stem
         for i, (out, num_blocks) in enumerate(sizes.stages, start=2):
-            self.add_module(f"res{i}", Stage((1 + ratio) * channels, out, num_blocks, recompute=recompute))
+            stage = Stage(
+                (1 + ratio) * channels,
+                out,
+                num_blocks,
+                shortcut_bn=res2_shortcut_bn or i > 2,
+                recompute=recompute,
+            )
+            self.add_module(f"res{i}", stage)
             channels = out
         self.conv5 = Conv5(channels, sizes.conv5)
         self.pool = SpatialMean()
+        start_convolutions(self)
+
+    def take(self, source: Mapping[str, Tensor]) -> None:
+        """Copy the weights of an X3D; where a convolution also reads the fast stream, those of its own channels.
+
+        Args:
+            source: state of an X3D of the same sizes; what it has beyond the stages is left out.
+        """
+        with torch.no_grad():
+            for name, own in self.state_dict().items():
+                given = source[name]
+                (own if own.shape == given.shape else own[:, : given.shape[1]]).copy_(given)
 
 
 class SlowFast(nn.Module):
@@ -97,7 +119,7 @@ class SlowFast(nn.Module):
         )
         self.fc1 = PointwiseRelu(2 * fast.endpoints["pool"].channels, fc1_channels)
         self.fc2 = FrameClassifier(fc1_channels, num_classes, dropout=dropout)
-        for part in (slow, self.lateral, self.fc1):
+        for part in (self.lateral, self.fc1):
             start_convolutions(part)
 
     def forward(self, frames: Tensor) -> Tensor:
