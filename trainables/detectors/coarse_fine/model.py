@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from trainables.detectors.coarse_fine.config import Config
 from trainables.detectors.coarse_fine.network import CoarseFine
@@ -53,12 +54,11 @@ class Streams(OnFrames):
             return self.inner.fine_maps(frames)
         counts = valid_mask.sum(dim=1).tolist()
         own = [self.inner.fine_maps(video[None, :, :n]) for video, n in zip(frames, counts, strict=True)]
-        maps = {}
-        for name, first in own[0].items():
-            maps[name] = first.new_zeros(len(frames), first.shape[1], frames.shape[2], *first.shape[3:])
-            for row, found, n in zip(maps[name], own, counts, strict=True):
-                row[:, :n] = found[name][0]
-        return maps
+        rest = [(0, 0, 0, 0, 0, frames.shape[2] - n) for n in counts]
+        return {
+            name: torch.cat([F.pad(maps[name], missing) for maps, missing in zip(own, rest, strict=True)])
+            for name in own[0]
+        }
 
 
 class CoarseFineDetector(FrameLevelDetector):
@@ -86,9 +86,7 @@ class CoarseFineDetector(FrameLevelDetector):
         mask, frames = batch.valid_mask, self.network.normalised(batch.frames)
         num_inputs, num_frames = mask.shape
         length = min(self._clip_length, num_frames)
-        # of each input, whatever it is beside
-        drawn = torch.rand(num_inputs, 1)[:, 0].to(mask.device)
-        starts = (drawn * ((mask.sum(dim=1) - length).clamp(min=0) + 1)).long()
+        starts = random_starts(mask, length)
         found = self.network.of_runs(frames, mask, starts, length).transpose(1, 2)
         index = starts[:, None] + torch.arange(length, device=mask.device)
         logits = found.new_zeros(num_inputs, num_frames, found.shape[2])
@@ -107,6 +105,22 @@ class CoarseFineDetector(FrameLevelDetector):
     def loss_counts(self, outputs: Outputs, batch: Batch) -> Mapping[str, float]:
         """Frames of the clips, but for ``cls``."""
         return super().loss_counts(outputs, replace(batch, valid_mask=outputs.valid_mask))
+
+
+def random_starts(valid_mask: Tensor, length: int) -> Tensor:
+    """A first frame for a run of each input, every one that fits into its real frames alike; 0 where none fits.
+
+    An input's draw does not depend on what else is in the batch.
+
+    Args:
+        valid_mask: (B, T) True = real; real frames come first.
+        length: of the run.
+
+    Returns:
+        (B,) int64.
+    """
+    drawn = torch.rand(len(valid_mask), 1)[:, 0].to(valid_mask.device)
+    return (drawn * ((valid_mask.sum(dim=1) - length).clamp(min=0) + 1)).long()
 
 
 def build(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class OnFrames(nn.Module):
@@ -51,11 +52,9 @@ class OnFrames(nn.Module):
             raise ValueError(f"frames: X3D takes (B, 3, T, H, W), got {tuple(frames.shape)}")
         if self.training:
             return self.of_clips(self.normalised(frames), valid_mask)
-        found = [self._whole(video[None, :, :count]) for video, count in _real(frames, valid_mask)]
-        logits = found[0].new_zeros(len(frames), found[0].shape[1], frames.shape[2])
-        for row, own in zip(logits, found, strict=True):
-            row[:, : own.shape[2]] = own[0]
-        return logits
+        counts = valid_mask.sum(dim=1).tolist()
+        found = [self._whole(video[None, :, :count]) for video, count in zip(frames, counts, strict=True)]
+        return torch.cat([F.pad(own, (0, frames.shape[2] - own.shape[2])) for own in found])
 
     def of_clips(self, frames: Tensor, valid_mask: Tensor) -> Tensor:
         """(B, 3, T, H, W) normalised frames in training, or one part at test -> (B, K, T)."""
@@ -73,8 +72,3 @@ class OnFrames(nn.Module):
         return torch.cat(
             [self.of_clips(self.normalised(part), mask) for part, mask in zip(parts, real, strict=True)], dim=2
         )
-
-
-def _real(frames: Tensor, valid_mask: Tensor) -> list[tuple[Tensor, int]]:
-    """Every video with the number of its real frames."""
-    return list(zip(frames, valid_mask.sum(dim=1).tolist(), strict=True))

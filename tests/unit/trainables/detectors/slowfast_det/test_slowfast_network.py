@@ -24,7 +24,7 @@ def test_parameters(num_classes: int, parameters: int) -> None:
         assert sum(p.numel() for p in build(num_classes).parameters()) == parameters
 
 
-@pytest.mark.parametrize(("settings", "giga"), [({}, 54.51), ({"kernel": 7}, 56.1), ({"alpha": 8}, 46.3)])
+@pytest.mark.parametrize(("settings", "giga"), [({}, 54.51), ({"kernel": 7}, 56.1)])
 def test_multiply_adds_of_128_frames(settings: dict[str, int], giga: float) -> None:
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         build(157, **settings).eval()(torch.empty(1, 3, 128, 224, 224))
