@@ -21,11 +21,16 @@ from trainables.records import VIEWS, Batch, RawOutput, SegmentTargets
 
 POINTS = [p for p in entry_points(group="tadtune.detectors") if p.value.startswith("trainables.")]
 
+SMALL_X3D: dict[str, Any] = {"backbone.width": 1.0, "backbone.depth": 1.0, "backbone.fc1": 256}
+
 #: Where the paper's size would only cost time: half a second for every copy of 340 MB.
 SMALLER: dict[str, dict[str, Any]] = {
     "r_c3d_frames": {"trunk.width": 64, "rpn.width": 64},
     "sp_tad": {"width": 32, "num_heads": 2, "soi.resolution": 4},
     "sp_tad_frames": {"width": 32, "num_heads": 2, "soi.resolution": 4},
+    "x3d": SMALL_X3D,
+    "slowfast_det": SMALL_X3D,
+    "coarse_fine": SMALL_X3D,
 }
 
 
