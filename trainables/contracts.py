@@ -157,8 +157,13 @@ def as_module(detector: Detector) -> nn.Module:
 class TaskConfig(Protocol):
     """The ``Config`` dataclass of an auxiliary task (frozen, imports no torch at module level).
 
-    It may also have ``beside``, a class variable that names the tasks it does not work without, and ``detached``, one
-    that names the required views through which its losses send no gradient.
+    It may also have
+
+    * ``beside``, a class variable that names the tasks it does not work without;
+    * ``detached``, one that names the required views through which its losses send no gradient;
+    * ``inputs``, one that says what its host has to read, "feats" or "frames", where that matters;
+    * ``check_host(detector)``, which refuses with a ``ValueError`` a detector whose ``Config`` does not fit its own,
+      before any worker starts; the message begins with the field.
     """
 
     key: ClassVar[str]
@@ -169,7 +174,7 @@ class TaskConfig(Protocol):
     requires: ClassVar[tuple[str, ...]]
 
     def loss_weights(self) -> Mapping[str, float]:
-        """Loss name -> weight, in every phase of the host."""
+        """Loss name -> weight, in every phase of the host in which the task takes part."""
         ...
 
     def build(self, *, host: Detector, feat_channels: int, num_classes: int) -> TaskBase:
@@ -192,6 +197,10 @@ class TaskBase(torch.nn.Module):
         A task keeps no other, nor the host, as a submodule: their weights would be counted twice.
         """
 
+    def takes_part(self, phase: Phase) -> bool:
+        """Whether the task transforms batches and has losses in this phase of the host."""
+        return True
+
     def replaces(self) -> Collection[str]:
         """Losses of the host that this task takes the place of: they stay logged, but are not trained on."""
         return ()
@@ -210,8 +219,12 @@ class TaskBase(torch.nn.Module):
         """
         return {}
 
-    def transform(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """Change a training batch before the forward pass (volume augmentation)."""
+    def transform(self, batch: Batch) -> Batch:
+        """Change a training batch before the forward pass (volume augmentation).
+
+        What is drawn with ``torch.rand``, a row for every input, does not depend on the number of workers; see
+        :mod:`trainables.layers.input_draws`.
+        """
         return batch
 
     def refine(self, outputs: Outputs, batch: Batch) -> Outputs:

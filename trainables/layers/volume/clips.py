@@ -85,6 +85,10 @@ class Clips:
             visible=torch.take_along_dim(self.visible, index[None], dim=2),
         )
 
+    def where(self, mask: Tensor) -> Clips:
+        """The same, with labels of no weight outside ``mask`` (B, T)."""
+        return replace(self, weights=self.weights * mask, visible=self.visible & mask)
+
     def with_rows(self, index: Tensor, changed: Clips) -> Clips:
         """These clips with others in the rows ``index`` (b,), which may have more parts."""
         if len(index) == len(self) and torch.equal(index, torch.arange(len(self), device=index.device)):

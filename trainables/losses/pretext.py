@@ -1,4 +1,4 @@
-"""Losses of per-frame predictions on clips that were frozen, cross-faded or cut together."""
+"""Losses of pretraining per-frame predictions on trimmed clips, augmented or as they are."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainables.layers.volume.clips import Clips
+from trainables.losses.frame_level import resampled
 
 Kind = Literal["soft_ce", "bce"]
 Norm = Literal["frames", "components"]
@@ -48,11 +49,20 @@ def volume_loss(frame_logits: Tensor, clips: Clips, *, kind: Kind, norm: Norm = 
     return parts.sum()
 
 
-def resampled(frame_values: Tensor, width: int) -> Tensor:
-    """(B, T', K) -> (B, T, K), linear between the centres of frames."""
-    if frame_values.shape[1] == width:
-        return frame_values
-    return F.interpolate(frame_values.transpose(1, 2), size=width, mode="linear", align_corners=False).transpose(1, 2)
+def clip_loss(frame_logits: Tensor, frame_labels: Tensor, valid_mask: Tensor) -> Tensor:
+    """Cross-entropy of whole clips: plain classification, which detection pretraining is compared with.
+
+    Source: SSDet's baseline; there time is pooled before the last layer, here logits are averaged over it.
+
+    Args:
+        frame_logits: (B, S, K), resampled to T frames where S is another number.
+        frame_labels: (B, T, K), of one class in every frame of a clip.
+        valid_mask: (B, T), with a valid frame in every row.
+    """
+    weights = valid_mask[:, :, None].to(frame_labels.dtype)
+    logits = (resampled(frame_logits, frame_labels.shape[1]) * weights).sum(dim=1) / weights.sum(dim=1)
+    shown = (frame_labels * weights).sum(dim=1)
+    return F.cross_entropy(logits, shown / shown.sum(dim=1, keepdim=True).clamp(min=1e-6))
 
 
 def _mean(values: Tensor, weights: Tensor) -> Tensor:

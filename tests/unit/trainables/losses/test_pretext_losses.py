@@ -1,4 +1,4 @@
-"""Losses on mixed clips against loops over frames."""
+"""Losses on clips against loops over frames."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trainables.layers.volume.clips import Clips
 from trainables.layers.volume.freeze import volume_freeze
 from trainables.layers.volume.mixup import volume_mixup
 from trainables.layers.volume.placement import Placement
-from trainables.losses.volume import resampled, volume_loss
+from trainables.losses.pretext import clip_loss, volume_loss
 
 
 def published() -> Clips:
@@ -72,8 +72,6 @@ def test_frozen_frames_count_where_each_class_is_asked_for_by_itself() -> None:
 
 def test_fewer_predictions_than_frames_are_resampled() -> None:
     ramp = torch.tensor([[[0.0], [1.0]]])
-    assert resampled(ramp, 4)[0, :, 0].tolist() == pytest.approx([0, 0.25, 0.75, 1])
-    assert resampled(ramp, 2) is ramp
     clips = Clips.of(torch.zeros(1, 1, 4), torch.tensor([[[0.0], [0.0], [1.0], [1.0]]]))
     assert float(volume_loss(ramp, clips, kind="bce")) == pytest.approx(0.554805, abs=1e-6)
 
@@ -81,3 +79,14 @@ def test_fewer_predictions_than_frames_are_resampled() -> None:
 def test_other_classes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"\(1, 16, 3\) do not fit labels \(1, 16, 2\)"):
         volume_loss(torch.zeros(1, 16, 3), published(), kind="bce")
+
+
+def test_a_clip_is_classified_by_its_mean_logits() -> None:
+    logits = torch.tensor([[[2.0, 0.0], [0.0, 0.0], [9.0, -9.0]], [[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]])
+    valid = torch.tensor([[True, True, False], [True, True, True]])
+    labels = torch.tensor([[[0.0, 1.0]] * 3, [[0.0, 1.0]] * 3])
+    expected = (math.log1p(math.exp(1.0)) + math.log1p(math.exp(-1.0))) / 2
+    assert float(clip_loss(logits, labels, valid)) == pytest.approx(expected, abs=1e-6)
+    assert float(clip_loss(logits[:, :2], labels[:, :2] * 0, valid[:, :2])) == 0, (
+        "without a class there is nothing to learn"
+    )
