@@ -109,8 +109,15 @@ class VolumeTask(TaskBase):
 
 
 def _batch_of(clips: Clips, batch: Batch) -> Batch:
-    """The batch with augmented clips; segments, which would have other shares, are none."""
+    """The batch with augmented clips; segments, which would have other shares, are none.
+
+    Behind the end of a clip its last frame is repeated, as data sets of frames have it; features are 0 there.
+    """
     assert batch.frame_labels is not None, "checked before"
+    if batch.feats is None and not bool(clips.valid_mask.all()):
+        time = torch.arange(clips.video.shape[2], device=clips.video.device)
+        repeated = clips.frames(torch.minimum(time, clips.num_frames[:, None] - 1))
+        clips = replace(clips, video=repeated.video)
     labels = clips.frame_labels[..., : batch.frame_labels.shape[2]]
     return replace(
         batch,

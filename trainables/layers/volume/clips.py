@@ -13,7 +13,7 @@ class Clips:
     """A batch of clips, each a mixture of P others (P = 1: nothing was mixed).
 
     Attributes:
-        video: (B, C, T, H, W) frames, or (B, C, T) features.
+        video: (B, C, T, H, W) frames, or (B, C, T) features, float.
         num_frames: (B,) int64 frames that are real; those behind are never read.
         labels: (P, B, T, K) in [0, 1], of each part.
         weights: (P, B, T) share of each part; they sum to 1 over the parts on real frames, to 0 behind them.
@@ -31,7 +31,7 @@ class Clips:
         """Clips as they come from data.
 
         Args:
-            video: (B, C, T, H, W) or (B, C, T).
+            video: (B, C, T, H, W) or (B, C, T); whole numbers become float32.
             frame_labels: (B, T, K).
             num_frames: (B,), None = all T of each.
 
@@ -51,6 +51,8 @@ class Clips:
             row = int(bad[0])
             raise ValueError(f"clips: clip {row} has {int(num_frames[row])} frames, it must be from 1 to T = {width}")
         real = torch.arange(width, device=video.device) < num_frames[:, None]
+        if not video.is_floating_point():
+            video = video.float()
         return cls(video, num_frames, frame_labels[None], real[None].to(frame_labels.dtype), real[None])
 
     def __len__(self) -> int:

@@ -137,6 +137,20 @@ def test_frames_that_the_host_does_not_answer_for_do_not_count() -> None:
     assert task.loss_counts(host(given), given) == {"volume_mixup": pytest.approx(12.0)}
 
 
+def test_pictures_are_mixed_in_fractions_and_completed_with_their_last_frame() -> None:
+    given, host = batch(lengths=(8, 6, 8, 8), frames=True), Host()
+    assert given.frames is not None
+    given = replace(given, frames=(given.frames * 255).to(torch.uint8))
+    task = built(VolumeMixup(use="pretrain"), host)
+    mixed = task.transform(given)
+    assert mixed.frames is not None and mixed.frames.dtype == torch.float32
+    assert (mixed.frames != mixed.frames.round()).any(), "a mixture of 10 and 11 is no whole number"
+    short = mixed.valid_mask.sum(1) == 6
+    assert 1 <= int(short.sum()) <= 2
+    assert torch.equal(mixed.frames[short][:, :, 6:], mixed.frames[short][:, :, 5:6].expand(-1, -1, 2, -1, -1))
+    assert mixed.frame_labels is not None and not mixed.frame_labels[~mixed.valid_mask].any()
+
+
 def test_joint_training_cuts_only_what_has_columns() -> None:
     joint = VolumeJoint()
     assert joint.scheme("feats").kinds == ("vf", "vm")
