@@ -91,17 +91,20 @@ class VolumeTask(TaskBase):
         Every input draws numbers of its own, whoever has it; partners are sought among the inputs that are here.
 
         Raises:
-            ValueError: the batch has no frame labels.
+            ValueError: the batch has no labels.
         """
         video = batch.frames if batch.feats is None else batch.feats
-        if batch.frame_labels is None or video is None:
-            raise ValueError(f"{self._name} needs frame labels and features or frames; the batch has none")
+        if batch.frame_labels is None or batch.video_labels is None or video is None:
+            raise ValueError(f"{self._name} needs labels, and features or frames; the batch has none")
         scheme = self._scheme("frames" if batch.feats is None else "feats")
         count = batch.valid_mask.sum(dim=1)
         numbers = uniform_of_inputs(torch.full((len(count),), NUM_DRAWS)).reshape(-1, NUM_DRAWS)
         plan = draw_plan(numbers, count, scheme)
+        frame_labels = batch.frame_labels
+        if self._pretrain:  # of a trimmed clip in every frame, also in one that the end of the clip cuts
+            frame_labels = batch.video_labels[:, None] * batch.valid_mask[:, :, None]
         one_class = self._loss == "soft_ce"
-        labels = with_background(batch.frame_labels) if one_class else batch.frame_labels
+        labels = with_background(frame_labels) if one_class else frame_labels
         clips = Clips.of(video, labels, count)
         return apply_plan(
             clips, plan, vm=scheme.vm, vc=scheme.vc, background=labels.shape[2] - 1 if one_class else None

@@ -38,6 +38,7 @@ def batch(num: int = 4, lengths: tuple[int, ...] = (8, 8, 8, 8), *, frames: bool
         start_s=torch.zeros(num),
         feats=None if frames else torch.rand(num, 3, 8, generator=generator) * valid[:, None],
         frames=pictures if frames else None,
+        video_labels=torch.eye(3)[torch.arange(num) % 3],
         segments=tuple(SegmentTargets(torch.tensor([[0.0, 8.0]]), torch.tensor([0])) for _ in range(num)),
         frame_labels=torch.eye(3)[torch.arange(num) % 3, None] * valid[:, :, None],
     )
@@ -90,6 +91,14 @@ def test_pretraining_is_on_augmented_clips_alone(cls: type[Pretext]) -> None:
     with_background = torch.cat([logits, torch.zeros(4, 8, 1)], dim=2)
     expected = volume_loss(with_background, again, kind="soft_ce")
     assert float(losses[cls.key]) == pytest.approx(float(expected), abs=1e-6)
+
+
+def test_clips_have_their_class_in_every_frame() -> None:
+    given = batch(lengths=(8, 6, 8, 8))
+    assert given.frame_labels is not None
+    given.frame_labels[:, 5] = 0
+    task = built(VolumeFreeze(use="pretrain", p_apply=0.0), Host())
+    assert torch.equal(task.augmented(given).frame_labels.sum(2), given.valid_mask.float())
 
 
 @pytest.mark.parametrize("cls", ALL)
@@ -170,9 +179,13 @@ def test_inputs_draw_the_same_wherever_they_are() -> None:
     def made(part: slice, rank: int, world_size: int) -> Tensor:
         task = built(VolumeFreeze(), Host())
         whole = batch()
-        assert whole.feats is not None and whole.frame_labels is not None
+        assert whole.feats is not None and whole.frame_labels is not None and whole.video_labels is not None
         own = replace(
-            whole, feats=whole.feats[part], valid_mask=whole.valid_mask[part], frame_labels=whole.frame_labels[part]
+            whole,
+            feats=whole.feats[part],
+            valid_mask=whole.valid_mask[part],
+            frame_labels=whole.frame_labels[part],
+            video_labels=whole.video_labels[part],
         )
         with JointDraws(torch.Generator().manual_seed(5), rank, world_size).of(len(own.valid_mask), 4):
             clips: Clips = task.augmented(own)
@@ -245,5 +258,5 @@ def test_pretraining_needs_trimmed_clips(tmp_path: Path) -> None:
 
 def test_what_is_missing_is_said() -> None:
     task = built(VolumeFreeze(), Host())
-    with pytest.raises(ValueError, match="needs frame labels and features or frames"):
+    with pytest.raises(ValueError, match="needs labels, and features or frames"):
         task.augmented(replace(batch(), frame_labels=None))
