@@ -18,7 +18,6 @@ from trainables.aux_tasks.volume.task import VolumeTask
 from trainables.config import Phase
 from trainables.data.synthetic.config import Config as Synthetic
 from trainables.entrypoints.draws import JointDraws
-from trainables.layers.volume.clips import Clips
 from trainables.layers.volume.settings import Cutmix, Freeze, Mixup
 from trainables.losses.pretext import volume_loss
 from trainables.records import Batch, Outputs, SegmentTargets
@@ -173,27 +172,27 @@ def test_joint_training_cuts_only_what_has_columns() -> None:
         built(VolumeCutmix(), Host()).augmented(batch())
 
 
-def test_inputs_draw_the_same_wherever_they_are() -> None:
+@pytest.mark.parametrize("use", ["pretrain", "auxiliary"])
+def test_inputs_draw_the_same_wherever_they_are(use: Any) -> None:
     """Volume Freeze mixes no inputs: two processes make of their shares what one makes of all."""
 
-    def made(part: slice, rank: int, world_size: int) -> Tensor:
-        task = built(VolumeFreeze(), Host())
-        whole = batch()
-        assert whole.feats is not None and whole.frame_labels is not None and whole.video_labels is not None
-        own = replace(
-            whole,
-            feats=whole.feats[part],
-            valid_mask=whole.valid_mask[part],
-            frame_labels=whole.frame_labels[part],
-            video_labels=whole.video_labels[part],
-        )
+    def made(part: slice, rank: int, world_size: int) -> tuple[Tensor, float, float]:
+        host, whole = Host(), batch(lengths=(8, 6, 8, 3))
+        task = built(VolumeFreeze(use=use), host)
+        fields = ("feats", "valid_mask", "frame_labels", "video_labels")
+        own = replace(whole, **{name: getattr(whole, name)[part] for name in fields})
         with JointDraws(torch.Generator().manual_seed(5), rank, world_size).of(len(own.valid_mask), 4):
-            clips: Clips = task.augmented(own)
-        return clips.video
+            seen = task.transform(own)
+            loss = task.losses(host(seen), seen)["volume_freeze"]
+        shown = host.seen[-1].feats
+        assert shown is not None
+        return shown, float(loss), task.loss_counts(host(seen), seen)["volume_freeze"]
 
-    alone = made(slice(None), 0, 1)
-    for rank in range(2):
-        assert torch.equal(made(slice(rank, None, 2), rank, 2), alone[rank::2])
+    video, loss, count = made(slice(None), 0, 1)
+    shares = [made(slice(rank, None, 2), rank, 2) for rank in range(2)]
+    assert all(torch.equal(own, video[rank::2]) for rank, (own, _, _) in enumerate(shares))
+    assert sum(n for _, _, n in shares) == pytest.approx(count) == 25
+    assert sum(n * own for _, own, n in shares) / count == pytest.approx(loss)
 
 
 def test_losses_that_do_not_fit_the_labels_are_refused() -> None:
