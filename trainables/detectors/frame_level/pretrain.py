@@ -6,6 +6,7 @@ By itself the stage is plain classification of clips, the paper's baseline; a vo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -51,12 +52,15 @@ class Pretrain:
         if self.epochs:
             require_trimmed("pretraining", "set detector.pretrain.epochs: 0", dataset, data_root)
 
-    def before(self, recipe: tuple[Phase, ...], sampling: Sampling) -> tuple[Phase, ...]:
+    def before(
+        self, recipe: tuple[Phase, ...], sampling: Sampling, lr_multipliers: Mapping[str, float] | None = None
+    ) -> tuple[Phase, ...]:
         """The stage, if there is one, and then the recipe for the detection data.
 
         Args:
             recipe: one phase.
             sampling: how clips become inputs.
+            lr_multipliers: prefix of parameters -> factor of the stage's learning rate.
         """
         if self.epochs == 0:
             return recipe
@@ -69,6 +73,7 @@ class Pretrain:
             optimizer=self.optimizer,
             weight_decay=self.weight_decay,
             momentum=0.9,
+            lr_multipliers=lr_multipliers or {},
             lr_milestones=(max(1, round(self.drop_epoch_frac * self.epochs)),),
             split="trimmed",
             sampling=sampling,

@@ -21,6 +21,10 @@ class ClipPretrain(Pretrain):
         5, "frames from one sample to the next", bounds=(1, None),
         source="kkahatapitiya/SSDet:train_x3d_kinetics_multigrid.py",
     )  # fmt: skip
+    backbone_lr_mult: float = param(
+        1.0, "factor of the learning rate up to conv5", search=(0.05, 1.0), log=True, bounds=(1e-6, None),
+        source="kkahatapitiya/SSDet:train_x3d_kinetics_multigrid.py means 0.1, which its warm-up overwrites",
+    )  # fmt: skip
 
 
 _PRETRAIN = ClipPretrain()
@@ -71,7 +75,8 @@ class Config(FramesConfig):
         multipliers, frozen = rates({"network.inner.backbone.": self.backbone_lr_mult})
         detection = replace(phase, lr_multipliers=multipliers, frozen=frozen)
         clips = replace(self.sampling(), length=self.pretrain.length, stride=self.pretrain.stride)
-        return self.pretrain.before((detection,), clips)
+        slower = {"network.inner.backbone.": self.pretrain.backbone_lr_mult, "network.inner.backbone.fc1.": 1.0}
+        return self.pretrain.before((detection,), clips, slower)
 
     def build(self, *, feat_dim: int, num_classes: int) -> Any:
         """The module; ``feat_dim`` is that of no features."""

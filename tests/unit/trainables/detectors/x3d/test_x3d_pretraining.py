@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from tadtune.spec.fields import build_config
 from trainables.aux_tasks.volume.config import VolumeJoint
 from trainables.config import Phase
 from trainables.detectors.x3d.config import Config
+from trainables.entrypoints.optimizer import make_optimizer
 from trainables.records import Batch
 
 SMALL = {"backbone.width": 1.0, "backbone.depth": 1.0, "backbone.fc1": 32, "frames.size": 32, "frames.crop": 32}
@@ -19,14 +21,25 @@ def _config(**settings: object) -> Config:
     return config
 
 
+def _rates(phase: Phase) -> dict[float, int]:
+    """Learning rate -> number of parameters that are not of the trunk."""
+    model = _config().build(feat_dim=3, num_classes=3)
+    groups = make_optimizer(nn.ModuleDict({"detector": model}), phase).param_groups
+    head = [model.network.inner.backbone.fc1, model.network.inner.fc2]
+    own = {id(p) for part in head for p in part.parameters()}
+    return {group["lr"]: sum(id(p) in own for p in group["params"]) for group in groups}
+
+
 def test_the_stage_comes_first_with_clips_of_its_own() -> None:
-    stage, detection = _config(**{"pretrain.epochs": 3, "backbone_lr_mult": 0.5}).phases()
+    stage, detection = _config(
+        **{"pretrain.epochs": 3, "pretrain.backbone_lr_mult": 0.1, "backbone_lr_mult": 0.5}
+    ).phases()
     assert (stage.name, stage.split, stage.epochs, stage.loss_weights) == ("pretrain", "trimmed", 3, {"clip": 1.0})
     assert stage.sampling is not None
     assert (stage.sampling.train, stage.sampling.length, stage.sampling.stride) == ("clip", 16, 5)
     assert stage.sampling.frames == _config().sampling().frames
     assert (stage.optimizer, stage.lr, stage.momentum, stage.weight_decay) == ("sgd", 0.05, 0.9, 5e-5)
-    assert stage.lr_multipliers == {}
+    assert _rates(stage) == {0.05 * 0.1: 0, 0.05: 3}, "fc1, and weight and bias of the classifier, learn faster"
     assert (detection.name, detection.lr_multipliers) == ("finetune", {"network.inner.backbone.": 0.5})
     assert [phase.name for phase in _config().phases()] == ["train"]
 
