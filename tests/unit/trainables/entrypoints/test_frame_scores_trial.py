@@ -96,6 +96,7 @@ def test_what_a_trial_leaves_behind(root: Path, tmp_path: Path, protocol: Any) -
     assert np.array_equal(stored.scores, found.scores)
     assert np.array_equal(np.asarray(stored.times_s), np.asarray(found.times_s))
     assert not list(tmp_path.glob("detections_*"))
+    assert json.loads((tmp_path / "frame_runs_test.json").read_text())["results"].keys() == set(found.video_ids)
     per_class = json.loads((tmp_path / "per_class_test.json").read_text())
     assert set(per_class) <= set(names)
     assert len(json.loads((tmp_path / "truth_test.json").read_text())["videos"]) == len(found.video_ids)
