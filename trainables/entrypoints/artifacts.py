@@ -12,6 +12,7 @@ from trainables.detections import FrameScores, GroundTruth
 from trainables.evaluation.files.activitynet_json import write_activitynet_json
 from trainables.evaluation.files.frame_scores import write_frame_parquet
 from trainables.evaluation.files.parquet import write_detections_parquet
+from trainables.evaluation.frames.runs import frame_runs
 from trainables.files import replacing
 
 
@@ -26,6 +27,8 @@ def write_split_artifacts(
 ) -> None:
     """Detections (ActivityNet JSON and Parquet) or frame scores (Parquet), matches, per-class AP, and the truth.
 
+    Beside frame scores their runs of frames are written (ActivityNet JSON), for timelines.
+
     Args:
         folder: for the files.
         name: of the split, with the variant's suffix: ``test`` or ``test_tuned``.
@@ -38,6 +41,7 @@ def write_split_artifacts(
     folder.mkdir(parents=True, exist_ok=True)
     if isinstance(found, FrameScores):
         write_frame_parquet(folder / f"frame_scores_{name}.parquet", found, truth.class_names)
+        write_activitynet_json(folder / f"frame_runs_{name}.json", frame_runs(found, durations_s), truth.class_names)
     else:
         write_activitynet_json(folder / f"detections_{name}.json", found, truth.class_names)
         write_detections_parquet(folder / f"detections_{name}.parquet", found, truth.class_names)

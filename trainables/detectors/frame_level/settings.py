@@ -16,7 +16,7 @@ class Loss:
     kind: Literal["summed", "shares"] = param(
         "summed",
         "binary cross-entropy summed over classes, mean over frames; or shares of localisation and presence",
-        source="training scripts of piergiaj/super-events-cvpr18, piergiaj/tgm-icml19, dairui01/PDAN",
+        source="scripts of piergiaj/super-events-cvpr18, piergiaj/tgm-icml19, dairui01/PDAN",
     )
     cls_share: float = param(
         0.5, "of presence (highest logit of a video against its labels) where there are shares; the rest is frames'",

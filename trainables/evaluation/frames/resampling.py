@@ -6,7 +6,7 @@ import numpy as np
 
 from trainables.config import param
 from trainables.detections import FloatArray, FrameScores
-from trainables.evaluation.frames.labels import frame_times
+from trainables.evaluation.frames.labels import frame_middles
 from trainables.evaluation.frames.scores import TimedTruth
 
 
@@ -60,13 +60,9 @@ def at_fps(found: FrameScores, truth: TimedTruth, fps: float) -> FrameScores:
                 f"frame scores: video '{video_id}' has frames without scores, which nothing can be read between; set "
                 "fps to 0"
             )
-        times = _middles(own.stop - own.start, duration) if found.times_s is None else found.times_s[own]
-        parts.append(_between(scores, times, _middles(max(1, round(duration * fps)), duration)))
+        times = frame_middles(own.stop - own.start, duration) if found.times_s is None else found.times_s[own]
+        parts.append(_between(scores, times, frame_middles(max(1, round(duration * fps)), duration)))
     return FrameScores(found.video_ids, np.cumsum([0, *map(len, parts[1:])]), np.concatenate(parts))
-
-
-def _middles(number: int, duration_s: float) -> FloatArray:
-    return frame_times(number, duration_s) + duration_s / number / 2
 
 
 def _between(scores: FloatArray, times_s: FloatArray, wanted_s: FloatArray) -> FloatArray:
