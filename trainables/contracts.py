@@ -89,6 +89,8 @@ class Detector(Protocol):
     def detect(self, raw: Sequence[RawOutput], config: Any) -> Answer:
         """Detections or frame scores of whole videos: all inputs (windows) of a video are in one call.
 
+        Frame scores are logits, and their times the middles of what each stands for.
+
         Args:
             raw: stored outputs, any number of videos.
             config: the detector's ``Config``, possibly with other inference parameters than at training.

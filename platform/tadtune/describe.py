@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tadtune.spec import components
-from tadtune.spec.combination import misfit, protocol_misfit, with_companions
+from tadtune.spec.combination import answer_of, misfit, scored_by, with_companions
 from tadtune.spec.errors import StudyError, nearest
 from tadtune.spec.fields import FieldInfo, field_infos
 from tadtune.spec.studies import built_in_studies
@@ -107,10 +107,13 @@ def _combinations() -> Table:
 def _protocols() -> Table:
     """Every detector with the protocols that score it, and why the others do not."""
     table = Table(title="protocols", title_justify="left", show_lines=True)
-    for heading in ("detector", "scored by", "not by"):
+    for heading in ("detector", "answers with", "scored by", "not by"):
         table.add_column(heading, overflow="fold")
+    by_kind: dict[str, list[str]] = {}
+    for protocol in components.names("protocol"):
+        by_kind.setdefault(scored_by(protocol), []).append(protocol)
     for detector in components.names("detector"):
-        reasons = {name: protocol_misfit(detector, name) for name in components.names("protocol")}
-        fitting = [name for name, reason in reasons.items() if reason is None]
-        table.add_row(detector, ", ".join(fitting), "\n".join(reason for reason in reasons.values() if reason))
+        said = answer_of(detector)
+        others = [f"{', '.join(names)}: takes {kind}" for kind, names in by_kind.items() if kind != said]
+        table.add_row(detector, said, ", ".join(by_kind.get(said, ())), "\n".join(others))
     return table

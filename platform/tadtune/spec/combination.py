@@ -119,12 +119,22 @@ def misfit(detector: str, tasks: tuple[str, ...], dataset: str) -> str | None:
 
 def protocol_misfit(detector: str, protocol: str) -> str | None:
     """Why a protocol cannot score what a detector answers with, or None where it can."""
-    answers = getattr(components.load("detector", detector), "answers", "detections")
-    taken = getattr(components.load("protocol", protocol), "takes", "detections")
-    if answers == taken:
-        return None
-    said, scored = answers.replace("_", " "), taken.replace("_", " ")
-    return f"detector '{detector}' answers with {said}, protocol '{protocol}' scores {scored}"
+    said, scored = answer_of(detector), scored_by(protocol)
+    return (
+        None if said == scored else f"detector '{detector}' answers with {said}, protocol '{protocol}' takes {scored}"
+    )
+
+
+def answer_of(detector: str) -> str:
+    """What a detector answers with, in words."""
+    kind: str = getattr(components.load("detector", detector), "answers", "detections")
+    return kind.replace("_", " ")
+
+
+def scored_by(protocol: str) -> str:
+    """What a protocol takes, in words."""
+    kind: str = getattr(components.load("protocol", protocol), "takes", "detections")
+    return kind.replace("_", " ")
 
 
 def with_companions(task: str) -> tuple[str, ...]:

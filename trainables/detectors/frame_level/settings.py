@@ -8,6 +8,8 @@ from typing import ClassVar, Literal
 
 from trainables.config import Phase, Sampling, param
 
+_SCRIPTS = "training scripts of piergiaj/super-events-cvpr18, piergiaj/tgm-icml19, dairui01/PDAN"
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -16,7 +18,7 @@ class Loss:
     kind: Literal["summed", "shares"] = param(
         "summed",
         "binary cross-entropy summed over classes, mean over frames; or shares of localisation and presence",
-        source="scripts of piergiaj/super-events-cvpr18, piergiaj/tgm-icml19, dairui01/PDAN",
+        source=_SCRIPTS,
     )
     cls_share: float = param(
         0.5, "of presence (highest logit of a video against its labels) where there are shares; the rest is frames'",
@@ -34,13 +36,13 @@ class Loss:
 class Optim:
     """The recipe; published ones lower the learning rate where a loss on test videos stops falling."""
 
-    optimizer: Literal["adam", "adamw", "sgd"] = param("adam", "optimiser", source="SSDet's heads: Adam")
-    lr: float = param(1e-4, "learning rate", search=(1e-5, 1e-2), log=True, bounds=(0.0, None))
-    epochs: int = param(100, "passes over the training videos", bounds=(0, None))
+    optimizer: Literal["adam", "adamw", "sgd"] = param("adam", "optimiser", source=_SCRIPTS)
+    lr: float = param(1e-4, "learning rate", search=(1e-5, 1e-2), log=True, bounds=(0.0, None), source=_SCRIPTS)
+    epochs: int = param(100, "passes over the training videos", bounds=(0, None), source=_SCRIPTS)
     lr_milestones: tuple[int, ...] = param((), "epochs after which the learning rate is lowered", source="ours")
     lr_factor: float = param(0.1, "by this factor", bounds=(0.0, 1.0), source="torch's ReduceLROnPlateau")
-    weight_decay: float = param(0.0, "L2 penalty", bounds=(0.0, None), source="SSDet's heads: none")
-    batch_size: int = param(16, "videos per step", bounds=(1, None))
+    weight_decay: float = param(0.0, "L2 penalty", bounds=(0.0, None), source=_SCRIPTS)
+    batch_size: int = param(16, "videos per step", bounds=(1, None), source=_SCRIPTS)
 
     def phase(self, loss: Loss) -> Phase:
         """The one phase."""

@@ -43,10 +43,10 @@ def test_a_protocol_fits_what_it_scores() -> None:
     assert protocol_misfit("toy", "toy") is None
     assert protocol_misfit("frames", "per_frame") is None
     assert protocol_misfit("toy", "per_frame") == (
-        "detector 'toy' answers with detections, protocol 'per_frame' scores frame scores"
+        "detector 'toy' answers with detections, protocol 'per_frame' takes frame scores"
     )
     assert protocol_misfit("frames", "toy") == (
-        "detector 'frames' answers with frame scores, protocol 'toy' scores detections"
+        "detector 'frames' answers with frame scores, protocol 'toy' takes detections"
     )
 
 
@@ -59,7 +59,7 @@ def test_a_study_with_a_protocol_that_does_not_fit_is_refused(toy_sweep: dict[st
     with pytest.raises(StudyError) as caught:
         parse_study(_study(toy_sweep, detector="frames"))
     (line,) = caught.value.lines
-    assert line.startswith("combination: detector 'frames' answers with frame scores, protocol 'toy' scores detections")
+    assert line.startswith("combination: detector 'frames' answers with frame scores, protocol 'toy' takes detections")
     assert "per_frame" in line.partition("Protocols that fit: ")[2], "the way out"
     with pytest.raises(StudyError, match="detector 'toy' answers with detections, protocol 'per_frame'"):
         parse_study(_study(toy_sweep, protocol="per_frame"))
