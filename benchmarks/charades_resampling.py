@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from trainables.detections import FloatArray, GroundTruth
+from trainables.detections import FloatArray, FrameScores, GroundTruth
 from trainables.evaluation.charades.official import FrameMapCharades25
-from trainables.evaluation.frames.scores import FrameScores, TimedTruth
+from trainables.evaluation.frames.scores import TimedTruth
 from trainables.evaluation.precision.average_precision import class_ap
 from trainables.evaluation.precision.item_precision import item_ap
 from trainables.evaluation.precision.matches import Matches

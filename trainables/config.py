@@ -102,28 +102,38 @@ class FrameInput:
 
     Args:
         fps: frames per second; frames of the video are left out or repeated.
-        size: (height, width) that every frame is scaled to, pixels; with ``train_sides`` at test alone.
+        size: (height, width) that every frame is scaled to, pixels, or the length of the shorter side, which keeps the
+            aspect ratio; with ``train_sides`` or ``train_short_sides`` at test alone.
         crop: (height, width) cut out after scaling: of the centre, in training at one random place per input.
         mirror: in training half of the inputs are mirrored left to right, each as a whole.
         train_sides: (least, below) pixels: in training height and width are drawn anew for every input, each from
             least up to, not including, below; None = ``size`` as at test.
+        train_short_sides: in training one of these lengths of the shorter side is drawn for every input.
     """
 
     fps: float
-    size: tuple[int, int]
+    size: tuple[int, int] | int
     crop: tuple[int, int]
     mirror: bool = False
     train_sides: tuple[int, int] | None = None
+    train_short_sides: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.fps < float("inf"):
             raise ValueError(f"frames.fps: {self.fps} must be a positive number")
-        if not all(1 <= crop <= side for crop, side in zip(self.crop, self.size, strict=True)):
+        sides = (self.size, self.size) if isinstance(self.size, int) else self.size
+        if not all(1 <= crop <= side for crop, side in zip(self.crop, sides, strict=True)):
             raise ValueError(f"frames.crop: {self.crop} must be from 1 pixel to size {self.size}, (height, width)")
         if self.train_sides is not None and not max(self.crop) <= self.train_sides[0] < self.train_sides[1]:
             raise ValueError(
                 f"frames.train_sides: {self.train_sides} must be (least, below) with least at least the crop "
                 f"{self.crop} and less than below; null takes size in training as well"
+            )
+        shorter = self.train_short_sides
+        if shorter is not None and (not shorter or min(shorter) < max(self.crop) or self.train_sides is not None):
+            raise ValueError(
+                f"frames.train_short_sides: {shorter} must be one or more lengths from the crop {self.crop} upwards, "
+                "without train_sides; null takes size in training as well"
             )
 
 
@@ -136,9 +146,10 @@ class Sampling:
     Args:
         train: "sparse" (one random snippet of each of ``length`` equal parts), "uniform" (the centre of each part),
             "rescale" (linear interpolation, end points aligned), "native" (all snippets, padded to the batch's
-            longest), "window" (sliding windows of ``length`` snippets) or "shot" (clips of up to ``length`` snippets,
-            none of them across a change of shot).
-        test: the same for the ``select`` and ``test`` splits.
+            longest), "window" (sliding windows of ``length`` snippets), "shot" (clips of up to ``length`` snippets,
+            none of them across a change of shot) or "clip" (one run of ``length`` samples, drawn anew each epoch; the
+            whole video where it is shorter).
+        test: the same for the ``select`` and ``test`` splits; no random ones.
         length: samples T per input; unused by "native".
         window_stride: (train, test) stride of "window" in snippets.
         keep_ratio: an instance that a window or clip cuts stays a target where at least this share of it lies inside
@@ -152,10 +163,11 @@ class Sampling:
         both_ways: training windows slide from the beginning, and again from the end backwards; where both meet there
             is one window. Source: R-C3D (arXiv:1703.07814), VisionLearningGroup/R-C3D:preprocess.
         min_target: shortest target that a cut may leave, in samples; shorter ones are none.
+        stride: snippets from one sample of "native" and "clip" to the next; a sample covers as many.
         frames: how frames are made for a detector that reads them; None for one that reads features.
     """
 
-    train: Literal["sparse", "uniform", "rescale", "native", "window", "shot"]
+    train: Literal["sparse", "uniform", "rescale", "native", "window", "shot", "clip"]
     test: Literal["uniform", "rescale", "native", "window", "shot"]
     length: int
     window_stride: tuple[int, int] | None = None
@@ -164,6 +176,7 @@ class Sampling:
     shot_threshold: float = 0.4
     both_ways: bool = False
     min_target: float = 0.0
+    stride: int = 1
     frames: FrameInput | None = None
 
 

@@ -16,11 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from trainables.config import Phase, Sampling
-from trainables.detections import Detections, GroundTruth
+from trainables.detections import Detections, FrameScores, GroundTruth
 from trainables.records import Batch, Outputs, PooledRegions, RawOutput, Supervision
 
 #: A host as a task sees it.
 View = Callable[[Batch], Outputs]
+
+#: What a detector's ``detect`` returns; its ``Config.answers`` says which of them.
+Answer = Detections | FrameScores
 
 #: (split, sampling) -> all inputs of a split in order, with the labels the detector may read. Beside train, the split
 #: "trimmed" is there where the data set has trimmed clips.
@@ -32,6 +35,8 @@ class DetectorConfig(Protocol):
 
     It may also have
 
+    * ``answers``, a class variable: what its ``detect`` returns, "detections" where it does not say, or "frame_scores";
+      only protocols that take that score it;
     * ``check_data(dataset, data_root)``, which refuses with a ``ValueError`` data that lack what it needs, before any
       worker starts; so may a task's;
     * ``check_tasks(names)``, which refuses in the same way tasks that the detector so configured has nothing for; the
@@ -81,8 +86,10 @@ class Detector(Protocol):
         """Unweighted scalar losses, exactly the names in ``active``."""
         ...
 
-    def detect(self, raw: Sequence[RawOutput], config: Any) -> Detections:
-        """Detections of whole videos: all inputs (windows) of a video are in one call.
+    def detect(self, raw: Sequence[RawOutput], config: Any) -> Answer:
+        """Detections or frame scores of whole videos: all inputs (windows) of a video are in one call.
+
+        Frame scores are logits, and their times the middles of what each stands for.
 
         Args:
             raw: stored outputs, any number of videos.
@@ -152,8 +159,13 @@ def as_module(detector: Detector) -> nn.Module:
 class TaskConfig(Protocol):
     """The ``Config`` dataclass of an auxiliary task (frozen, imports no torch at module level).
 
-    It may also have ``beside``, a class variable that names the tasks it does not work without, and ``detached``, one
-    that names the required views through which its losses send no gradient.
+    It may also have
+
+    * ``beside``, a class variable that names the tasks it does not work without;
+    * ``detached``, one that names the required views through which its losses send no gradient;
+    * ``inputs``, one that says what its host has to read, "feats" or "frames", where that matters;
+    * ``check_host(detector)``, which refuses with a ``ValueError`` a detector whose ``Config`` does not fit its own,
+      before any worker starts; the message begins with the field.
     """
 
     key: ClassVar[str]
@@ -164,7 +176,7 @@ class TaskConfig(Protocol):
     requires: ClassVar[tuple[str, ...]]
 
     def loss_weights(self) -> Mapping[str, float]:
-        """Loss name -> weight, in every phase of the host."""
+        """Loss name -> weight, in every phase of the host in which the task takes part."""
         ...
 
     def build(self, *, host: Detector, feat_channels: int, num_classes: int) -> TaskBase:
@@ -187,6 +199,10 @@ class TaskBase(torch.nn.Module):
         A task keeps no other, nor the host, as a submodule: their weights would be counted twice.
         """
 
+    def takes_part(self, phase: Phase) -> bool:
+        """Whether the task transforms batches and has losses in this phase of the host."""
+        return True
+
     def replaces(self) -> Collection[str]:
         """Losses of the host that this task takes the place of: they stay logged, but are not trained on."""
         return ()
@@ -206,8 +222,12 @@ class TaskBase(torch.nn.Module):
         """
         return {}
 
-    def transform(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """Change a training batch before the forward pass (volume augmentation)."""
+    def transform(self, batch: Batch) -> Batch:
+        """Change a training batch before the forward pass (volume augmentation).
+
+        What is drawn with ``torch.rand``, a row for every input, does not depend on the number of workers; see
+        :mod:`trainables.layers.input_draws`.
+        """
         return batch
 
     def refine(self, outputs: Outputs, batch: Batch) -> Outputs:
@@ -219,7 +239,7 @@ class TaskBase(torch.nn.Module):
         return {}
 
     def rescore(self, detections: Detections, raw: Sequence[RawOutput], config: Any) -> Detections:
-        """Change detections at inference, from what ``raw`` stored.
+        """Change detections at inference, from what ``raw`` stored; scores of frames are left as they are.
 
         Args:
             detections: of whole videos.

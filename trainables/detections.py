@@ -1,6 +1,6 @@
-"""Detections and ground truth of a set of videos, in seconds. Imports no torch, so that scoring starts at once.
+"""What detectors answer, and the ground truth, of a set of videos. Imports no torch, so that scoring starts at once.
 
-Letters: V videos, N segments or detections over all videos, A ambiguous segments, K classes.
+Letters: V videos, N segments, detections or frames over all videos, A ambiguous segments, K classes.
 """
 
 from __future__ import annotations
@@ -31,6 +31,24 @@ class Detections:
     segments_s: FloatArray
     labels: IntArray
     scores: FloatArray
+
+
+@dataclass(frozen=True)
+class FrameScores:
+    """Scores of the frames of a set of videos; padding is not among them.
+
+    Attributes:
+        video_ids: V ids.
+        first_frame: (V + 1,) row of each video's first frame, then N.
+        scores: (N, K) higher is better; minus infinity in a whole row where the frame was never scored.
+        times_s: (N,) seconds, not falling within a video; None = frame f of n lies at ``f / (n / duration)``, as public
+            scorers have it.
+    """
+
+    video_ids: tuple[str, ...]
+    first_frame: IntArray
+    scores: FloatArray
+    times_s: FloatArray | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tadtune.spec import components
-from tadtune.spec.combination import misfit, with_companions
+from tadtune.spec.combination import answer_of, misfit, scored_by, with_companions
 from tadtune.spec.errors import StudyError, nearest
 from tadtune.spec.fields import FieldInfo, field_infos
 from tadtune.spec.studies import built_in_studies
@@ -82,6 +82,7 @@ def print_list(what: str, console: Console) -> None:
             console.print(f"{key}: {paper_title(key)}", soft_wrap=True)
     elif what == "combinations":
         console.print(_combinations())
+        console.print(_protocols())
     else:
         known = [*_LISTS, "studies", "papers", "combinations"]
         raise StudyError([f"list: no list '{what}'.{nearest(what, known)}"])
@@ -100,4 +101,19 @@ def _combinations() -> Table:
     for detector, tasks in product(components.names("detector"), dict.fromkeys(alone)):
         cells = [misfit(detector, tasks, dataset) or "runs" for dataset in datasets]
         table.add_row(detector, " + ".join(tasks) or "(none)", *cells)
+    return table
+
+
+def _protocols() -> Table:
+    """Every detector with the protocols that score it, and why the others do not."""
+    table = Table(title="protocols", title_justify="left", show_lines=True)
+    for heading in ("detector", "answers with", "scored by", "not by"):
+        table.add_column(heading, overflow="fold")
+    by_kind: dict[str, list[str]] = {}
+    for protocol in components.names("protocol"):
+        by_kind.setdefault(scored_by(protocol), []).append(protocol)
+    for detector in components.names("detector"):
+        said = answer_of(detector)
+        others = [f"{', '.join(names)}: takes {kind}" for kind, names in by_kind.items() if kind != said]
+        table.add_row(detector, said, ", ".join(by_kind.get(said, ())), "\n".join(others))
     return table

@@ -15,15 +15,22 @@ import torch
 
 from tadtune.spec.fields import build_config, field_infos
 from trainables.contracts import as_module
+from trainables.detections import Detections, FrameScores
+from trainables.evaluation.frames.scores import check_frame_scores
 from trainables.records import VIEWS, Batch, RawOutput, SegmentTargets
 
 POINTS = [p for p in entry_points(group="tadtune.detectors") if p.value.startswith("trainables.")]
+
+SMALL_X3D: dict[str, Any] = {"backbone.width": 1.0, "backbone.depth": 1.0, "backbone.fc1": 256}
 
 #: Where the paper's size would only cost time: half a second for every copy of 340 MB.
 SMALLER: dict[str, dict[str, Any]] = {
     "r_c3d_frames": {"trunk.width": 64, "rpn.width": 64},
     "sp_tad": {"width": 32, "num_heads": 2, "soi.resolution": 4},
     "sp_tad_frames": {"width": 32, "num_heads": 2, "soi.resolution": 4},
+    "x3d": SMALL_X3D,
+    "slowfast_det": SMALL_X3D,
+    "coarse_fine": SMALL_X3D,
 }
 
 
@@ -47,7 +54,14 @@ def _batch(config: Any) -> Batch:
         segments=tuple(SegmentTargets(torch.tensor([[3.0, 9.0]]), torch.tensor([i])) for i in range(2))
         if full
         else None,
+        frame_labels=_frame_labels() if full else None,
     )
+
+
+def _frame_labels() -> torch.Tensor:
+    """(2, 32, 3) of the segments above."""
+    inside = (torch.arange(32) >= 3) & (torch.arange(32) < 9)
+    return torch.eye(3)[:2, None, :] * inside[None, :, None]
 
 
 def _build(config: Any) -> Any:
@@ -68,6 +82,7 @@ def test_configurations_say_what_they_are(point: Any) -> None:
     assert cls.__dataclass_params__.frozen  # type: ignore[attr-defined]
     assert cls.key == point.name
     assert cls.supervision in ("none", "video_labels", "segments")
+    assert getattr(cls, "answers", "detections") in ("detections", "frame_scores")
     assert set(cls.views) <= set(VIEWS)
     assert fields(cls)
     for path, info in field_infos(cls).items():
@@ -140,9 +155,26 @@ def test_detection_is_deterministic_and_names_every_video(config: Any) -> None:
     ]
     first, second = model.detect(raw, config), model.detect(raw, config)
     assert first.video_ids == ("a", "b")
-    assert np.array_equal(first.segments_s, second.segments_s)
     assert np.array_equal(first.scores, second.scores)
-    assert first.segments_s.dtype == first.scores.dtype == np.float64
+    assert first.scores.dtype == np.float64
+    if getattr(config, "answers", "detections") == "frame_scores":
+        _check_frames(first)
+    else:
+        _check_segments(first, second)
+
+
+def _check_frames(found: Any) -> None:
+    """Every real sample has a score, at its middle."""
+    assert isinstance(found, FrameScores)
+    check_frame_scores(found, 3)
+    assert np.array_equal(np.diff(found.first_frame), [32, 25])
+    assert np.allclose(found.times_s[:3], [0.25, 0.75, 1.25])
+
+
+def _check_segments(first: Any, second: Any) -> None:
+    assert isinstance(first, Detections)
+    assert np.array_equal(first.segments_s, second.segments_s)
+    assert first.segments_s.dtype == np.float64
     assert (first.segments_s[:, 1] > first.segments_s[:, 0]).all()
     assert first.segments_s.min() >= 0
     assert first.segments_s.max() <= 16.0

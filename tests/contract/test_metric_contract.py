@@ -1,4 +1,4 @@
-"""What every protocol of `tadtune.metrics` must hold, whatever kind of predictions it scores."""
+"""What every protocol that scores anything but detections must hold, whether studies can use it or files alone."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ import numpy as np
 import pytest
 
 from tadtune.spec.fields import field_infos
-from trainables.detections import Detections, GroundTruth
-from trainables.evaluation.frames.scores import FrameScores, TimedTruth
+from trainables.detections import Detections, FrameScores, GroundTruth
+from trainables.evaluation.frames.scores import TimedTruth
 from trainables.evaluation.frames.sequences import FrameLabels
 from trainables.evaluation.videos.scores import video_scores
 
-POINTS = [p for p in entry_points(group="tadtune.metrics") if p.value.startswith("trainables.")]
+FOR_STUDIES = [
+    p
+    for p in entry_points(group="tadtune.protocols")
+    if p.value.startswith("trainables.") and p.load().takes != "detections"
+]
+POINTS = [p for p in entry_points(group="tadtune.metrics") if p.value.startswith("trainables.")] + FOR_STUDIES
 
 IDS = tuple(f"v{i}" for i in range(6))
 RNG = np.random.default_rng(0)

@@ -1,4 +1,7 @@
-"""What every detection protocol must hold, whoever ships it."""
+"""What every protocol of a study that scores detections must hold, whoever ships it.
+
+Those that score frames are in test_metric_contract.py.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ from tadtune.spec.fields import field_infos
 from trainables.detections import Detections, GroundTruth
 from trainables.evaluation.frames.scores import truth_for
 
-POINTS = [p for p in entry_points(group="tadtune.protocols") if p.value.startswith("trainables.")]
+SHIPPED = [p for p in entry_points(group="tadtune.protocols") if p.value.startswith("trainables.")]
+POINTS = [p for p in SHIPPED if p.load().takes == "detections"]
 
 
 #: Protocols that score points in time. A point without a detection has score 0 and a rank, so that no detection at all
@@ -61,13 +65,14 @@ def _match(protocol: Any, found: Detections, truth: GroundTruth) -> Any:
 
 def test_protocols_are_shipped() -> None:
     assert {"activitynet", "thumos14_official"} <= {p.name for p in POINTS}
+    others = {p.name: p.load().takes for p in SHIPPED if p not in POINTS}
+    assert others == {"frame_map_dense": "frame_scores", "frame_map_charades25": "frame_scores"}
 
 
 def test_it_says_what_it_is(point: EntryPoint, protocol: Any) -> None:
     assert protocol.key == point.name
     assert protocol.version
     assert protocol.metrics_doc
-    assert protocol.takes == "detections"  # what a study's detector makes
     assert dataclasses.is_dataclass(protocol)
     assert all(info.doc and info.source for info in field_infos(protocol).values())
     with pytest.raises(dataclasses.FrozenInstanceError):

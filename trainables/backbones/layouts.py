@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from torch import Tensor
 
-from trainables.backbones.weights import Layout, State
+from trainables.backbones.weights import Checkpoint, Layout, State
 
 _BN = r"(weight|bias|running_mean|running_var|num_batches_tracked)"
 _WB = r"(weight|bias)"
@@ -94,6 +96,7 @@ def _stages(pattern: str, replacement: str, first: int) -> tuple[tuple[str, str]
 
 
 _X3D_HEAD = rf"fc2\.{_WB}"
+_X3D_TRIAL = "detector.network.inner.backbone."
 
 X3D_LAYOUTS = (
     # facebookresearch/SlowFast:slowfast/models/{stem,resnet,head}_helper.py
@@ -176,10 +179,25 @@ X3D_LAYOUTS = (
         head=_X3D_HEAD,
         prepare=fold_sub_batch_norm,
     ),
+    # the checkpoint of a trial of our detector x3d, with the modules of its tasks
+    Layout(
+        "x3d_trial",
+        mark=f"{_X3D_TRIAL}stem.conv_xy.weight",
+        rules=(
+            (rf"{re.escape(_X3D_TRIAL)}(.+)", r"\1"),
+            (rf"detector\.network\.inner\.fc2\.linear\.{_WB}", r"fc2.\1"),
+            (r"(task_.+)", r"\1"),
+        ),
+        head=rf"{_X3D_HEAD}|task_.+",
+    ),
 )
 
-#: Whether a layout's res2 shortcut is normalised.
-X3D_RES2_SHORTCUT_BN = {"slowfast": True, "pytorchvideo": False, "ssdet": True}
+
+def normalises_res2(checkpoint: Checkpoint) -> bool:
+    """Whether the network of an X3D checkpoint has batch normalisation on the shortcut of res2."""
+    if checkpoint.layout.name == "x3d_trial":
+        return f"{_X3D_TRIAL}res2.0.shortcut_bn.weight" in checkpoint.state
+    return checkpoint.layout.name != "pytorchvideo"
 
 
 def flatten_rows(state: State) -> State:

@@ -16,7 +16,7 @@ from trainables.backbones.layouts import (
     C3D_LAYOUTS,
     I3D_LAYOUTS,
     X3D_LAYOUTS,
-    X3D_RES2_SHORTCUT_BN,
+    normalises_res2,
 )
 from trainables.backbones.preprocess import Preprocess
 from trainables.backbones.weights import Checkpoint, Layout
@@ -82,8 +82,7 @@ def _i3d_flow(_: Checkpoint | None) -> Backbone:
 
 def _x3d(depth: float) -> Callable[[Checkpoint | None], Backbone]:
     def build(checkpoint: Checkpoint | None) -> Backbone:
-        normalised = checkpoint is None or X3D_RES2_SHORTCUT_BN[checkpoint.layout.name]
-        return X3D(depth=depth, res2_shortcut_bn=normalised)
+        return X3D(depth=depth, res2_shortcut_bn=checkpoint is None or normalises_res2(checkpoint))
 
     return build
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 State = dict[str, Tensor]
 
-#: Where training scripts put the weights inside a checkpoint: SlowFast and pytorchvideo, TSN, others.
-_NESTED = ("model_state", "state_dict", "model_state_dict")
+#: Where training scripts put the weights inside a checkpoint: SlowFast and pytorchvideo, TSN, others, our trials.
+_NESTED = ("model_state", "state_dict", "model_state_dict", "weights")
 
 #: Wrappers of the network that stored itself.
 _PREFIX = "module."

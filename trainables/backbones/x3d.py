@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainables.backbones.base import Backbone, Endpoint
+from trainables.layers.recompute import recomputed
 
 #: Before the expansion by width and depth: channels and blocks of res2 to res5, inner channels per output channel.
 _STEM_CHANNELS = 12
@@ -25,6 +27,32 @@ def round_width(channels: float, factor: float) -> int:
     wanted = channels * factor
     rounded = max(8, int(wanted + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * wanted else rounded
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes of a network of the family.
+
+    Attributes:
+        stem: channels of the stem.
+        stages: channels and number of blocks of res2 to res5.
+        conv5: channels of the last convolution.
+    """
+
+    stem: int
+    stages: tuple[tuple[int, int], ...]
+    conv5: int
+
+
+def plan(width: float, depth: float) -> Plan:
+    """Sizes after the expansion.
+
+    Args:
+        width: factor of the channels.
+        depth: factor of the blocks.
+    """
+    stages = tuple((round_width(channels, width), math.ceil(depth * blocks)) for channels, blocks in _STAGES)
+    return Plan(round_width(_STEM_CHANNELS, width), stages, int(_BOTTLENECK * stages[-1][0]))
 
 
 class Stem(nn.Module):
@@ -122,6 +150,35 @@ class PointwiseRelu(nn.Conv3d):
         return torch.relu(super().forward(x))
 
 
+class Stage(nn.Sequential):
+    """Blocks one after another, the first of stride 2; every other one has gates.
+
+    Args:
+        in_channels: C.
+        out_channels: C'.
+        num_blocks: how many.
+        shortcut_bn: batch normalisation of the first block's shortcut.
+        recompute: in training, keep only the inputs of the blocks and compute the rest again in the backward pass.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, num_blocks: int, *, shortcut_bn: bool = True, recompute: bool = False
+    ) -> None:
+        inputs = [in_channels] + [out_channels] * (num_blocks - 1)
+        blocks = [
+            Block(channels, out_channels, stride=1 if i else 2, gates=i % 2 == 0, shortcut_bn=shortcut_bn)
+            for i, channels in enumerate(inputs)
+        ]
+        super().__init__(*blocks)
+        self._recompute = recompute
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T, H, W) -> (B, C', T, H / 2, W / 2)."""
+        for block in self:
+            x = recomputed(block, x) if self._recompute and self.training else block(x)
+        return x
+
+
 class X3D(Backbone):
     """Endpoints ``stem``, ``res2`` to ``res5``, ``conv5``, ``pool`` (mean over space) and ``fc1``, one output a frame.
 
@@ -133,9 +190,10 @@ class X3D(Backbone):
     Args:
         width: factor of the channels.
         depth: factor of the blocks.
-        fc1_channels: width of the last layer.
+        fc1_channels: width of the last layer; None = the network ends with ``pool``.
         res2_shortcut_bn: batch normalisation on the shortcut of res2, which keeps its width: SlowFast's checkpoints
             have it, facebookresearch/pytorchvideo's have none.
+        recompute: in training, keep only the inputs of the blocks and compute the rest again in the backward pass.
     """
 
     def __init__(
@@ -143,35 +201,33 @@ class X3D(Backbone):
         *,
         width: float = 2.0,
         depth: float = 2.2,
-        fc1_channels: int = 2048,
+        fc1_channels: int | None = 2048,
         res2_shortcut_bn: bool = True,
+        recompute: bool = False,
     ) -> None:
-        stem = round_width(_STEM_CHANNELS, width)
-        outs = [round_width(channels, width) for channels, _ in _STAGES]
-        conv5 = int(_BOTTLENECK * outs[-1])
-        endpoints = {"stem": Endpoint(stem, 1, 2, 0.5)}
-        endpoints |= {f"res{i}": Endpoint(out, 1, 2**i, 0.5) for i, out in enumerate(outs, start=2)}
-        endpoints["conv5"] = Endpoint(conv5, 1, 32, 0.5)
-        endpoints["pool"] = Endpoint(conv5, 1, 0, 0.5)
-        endpoints["fc1"] = Endpoint(fc1_channels, 1, 0, 0.5)
+        sizes = plan(width, depth)
+        endpoints = {"stem": Endpoint(sizes.stem, 1, 2, 0.5)}
+        endpoints |= {f"res{i}": Endpoint(out, 1, 2**i, 0.5) for i, (out, _) in enumerate(sizes.stages, start=2)}
+        endpoints["conv5"] = Endpoint(sizes.conv5, 1, 32, 0.5)
+        endpoints["pool"] = Endpoint(sizes.conv5, 1, 0, 0.5)
+        if fc1_channels is not None:
+            endpoints["fc1"] = Endpoint(fc1_channels, 1, 0, 0.5)
         super().__init__(endpoints, in_channels=3)
-        self.stem = Stem(stem)
-        channels = stem
-        for i, (out, (_, blocks)) in enumerate(zip(outs, _STAGES, strict=True), start=2):
-            shortcut_bn = res2_shortcut_bn or i > 2
-            self.add_module(f"res{i}", _stage(channels, out, math.ceil(depth * blocks), shortcut_bn=shortcut_bn))
+        self.stem = Stem(sizes.stem)
+        channels = sizes.stem
+        for i, (out, num_blocks) in enumerate(sizes.stages, start=2):
+            normalised = res2_shortcut_bn or i > 2
+            self.add_module(f"res{i}", Stage(channels, out, num_blocks, shortcut_bn=normalised, recompute=recompute))
             channels = out
-        self.conv5 = Conv5(channels, conv5)
+        self.conv5 = Conv5(channels, sizes.conv5)
         self.pool = SpatialMean()
-        self.fc1 = PointwiseRelu(conv5, fc1_channels)
-        for module in self.modules():
-            if isinstance(module, nn.Conv3d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        if fc1_channels is not None:
+            self.fc1 = PointwiseRelu(sizes.conv5, fc1_channels)
+        start_convolutions(self)
 
 
-def _stage(in_channels: int, out_channels: int, blocks: int, *, shortcut_bn: bool) -> nn.Sequential:
-    first = Block(in_channels, out_channels, stride=2, gates=True, shortcut_bn=shortcut_bn)
-    others = [
-        Block(out_channels, out_channels, stride=1, gates=i % 2 == 0, shortcut_bn=shortcut_bn) for i in range(1, blocks)
-    ]
-    return nn.Sequential(first, *others)
+def start_convolutions(network: nn.Module) -> None:
+    """Random weights of every three-dimensional convolution: He et al. 2015 (arXiv:1502.01852), by outputs."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv3d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

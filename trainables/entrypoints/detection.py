@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from trainables.config import Phase, Sampling
-from trainables.contracts import TaskBase, as_module
-from trainables.detections import Detections
+from trainables.contracts import Answer, TaskBase, as_module
+from trainables.detections import FrameScores
 from trainables.entrypoints.artifacts import write_split_artifacts
 from trainables.entrypoints.checkpoint import load_checkpoint, save_checkpoint
 from trainables.entrypoints.draws import JointDraws
@@ -88,7 +88,8 @@ class DetectionTrial:
         same_weights(self._modules, world_size)
         if precision == "bfloat16":
             reduce_precision(self._modules)
-        self._task_weights = {name: w for config in tasks.values() for name, w in config.loss_weights().items()}
+        self._task_weights = {name: config.loss_weights() for name, config in tasks.items()}
+        self._active: dict[str, TaskBase] = {}
         phases: tuple[Phase, ...] = tuple(p for p in detector.phases() if p.epochs > 0)
         self._phases = _without_replaced(phases, self._tasks)
         self._optimizer: torch.optim.Optimizer | None = None
@@ -118,11 +119,11 @@ class DetectionTrial:
             FloatingPointError: a loss is not finite.
         """
         phase, within = _phase_at(self._phases, self._epoch)
+        self._active = {name: task for name, task in self._tasks.items() if task.takes_part(phase)}
         self._begin(phase, within)
         optimizer = self._enter(phase)
         set_learning_rate(optimizer, phase, within)
         torch.manual_seed(_mix(self._seed, self._epoch, self._rank))
-        generator = torch.Generator().manual_seed(_mix(self._seed, self._epoch, self._rank) + 1)
         common = torch.Generator(self._device).manual_seed(_mix(self._seed, self._epoch, 0))
         draws = JointDraws(common, self._rank, self._world_size)
         batches = self._batches(phase.split, self._epoch, phase.sampling)
@@ -134,11 +135,11 @@ class DetectionTrial:
             joint = joint_size(own, self._world_size)
             if joint == 0:
                 break
-            if batch is not None:
-                for task in self._tasks.values():
-                    batch = task.transform(batch, generator)
-                batch = batch.to(self._device)
             with draws.of(own, joint):
+                if batch is not None:
+                    batch = batch.to(self._device)
+                    for task in self._active.values():
+                        batch = task.transform(batch)
                 losses = self._step(batch, phase, optimizer, joint=joint, step=step)
             seen += joint
             for name, value in losses.items():
@@ -198,7 +199,9 @@ class DetectionTrial:
         Returns:
             The losses of the joint batch.
         """
-        weights = {**phase.loss_weights, **self._task_weights}
+        weights = {**phase.loss_weights}
+        for name in self._active:
+            weights |= self._task_weights[name]
         with sharing(0 if batch is None else len(batch.video_ids), joint, self._rank, self._world_size):
             terms, counts = ({}, {}) if batch is None else self._terms(batch, phase)
         own = {name: float(term.detach()) for name, term in terms.items()}
@@ -223,10 +226,10 @@ class DetectionTrial:
         """Unweighted losses, and how many things each is the mean of: the inputs, unless its module says otherwise."""
         outputs: Outputs = self._model(batch)
         terms = dict(self._model.losses(outputs, batch, tuple(phase.loss_weights)))
-        for task in self._tasks.values():
+        for task in self._active.values():
             terms |= task.losses(outputs, batch)
         counts = dict.fromkeys(terms, float(len(batch.video_ids)))
-        for part in (self._model, *self._tasks.values()):
+        for part in (self._model, *self._active.values()):
             named = part.loss_counts(outputs, batch) if hasattr(part, "loss_counts") else {}
             counts |= {name: float(count) for name, count in named.items() if name in terms}
         return terms, counts
@@ -264,10 +267,18 @@ class DetectionTrial:
             self._raw[split] = sorted(everything, key=lambda raw: (raw.video_id, raw.start_s))
         return self._raw[split]
 
-    def detections(self, split: str, detector: Any, tasks: Mapping[str, Any] | None = None) -> Detections:
-        """Detections of a split with the inference parameters of these configurations; tasks: None = their own."""
+    def detections(self, split: str, detector: Any, tasks: Mapping[str, Any] | None = None) -> Answer:
+        """Detections or frame scores of a split with the inference parameters of these configurations.
+
+        Args:
+            split: train, select or test.
+            detector: its configuration.
+            tasks: name -> configuration; None = their own.
+        """
         raw = self.raw_outputs(split)
-        found: Detections = self._model.detect(raw, detector)
+        found: Answer = self._model.detect(raw, detector)
+        if isinstance(found, FrameScores):
+            return found
         configs = self._task_configs if tasks is None else tasks
         for name, task in self._tasks.items():
             found = task.rescore(found, raw, configs[name])
@@ -279,10 +290,8 @@ class DetectionTrial:
         scores: Mapping[str, float] = protocol.score(matches)
         return scores
 
-    def _matched(
-        self, split: str, detector: Any, protocol: Any, tasks: Mapping[str, Any] | None
-    ) -> tuple[Detections, Any]:
-        """Detections of a split, and the protocol's matches; those of each threshold alone where the detector asks."""
+    def _matched(self, split: str, detector: Any, protocol: Any, tasks: Mapping[str, Any] | None) -> tuple[Answer, Any]:
+        """A split's answers, and the protocol's matches; those of each threshold alone where the detector asks."""
         found, truth = self.detections(split, detector, tasks), self._data.ground_truth(split)
         apart = _by_threshold(detector, protocol)
         if not apart:
@@ -329,7 +338,7 @@ class DetectionTrial:
             self._enter(phases[phase_name]).load_state_dict(optimizer)
 
 
-def _by_threshold(detector: Any, protocol: Any) -> list[tuple[Any, DetectionMap]]:
+def _by_threshold(detector: Any, protocol: Any) -> list[tuple[Any, Any]]:
     """For every tIoU the configuration of its detections, and the protocol at it alone; [] where all share theirs."""
     at_tiou = getattr(detector, "at_tiou", None)
     if at_tiou is None or not isinstance(protocol, DetectionMap):

@@ -11,6 +11,8 @@ from tadtune.track.files import read_json
 from tadtune.track.record import TrialRecord
 
 NUM_VIDEOS = 4
+#: Files with segments to show, and what is said about them.
+_SEGMENTS = {"detections_test.json": "", "frame_runs_test.json": " (runs of frames more likely than not)"}
 #: Predictions shown of a video: twice its true segments, within these bounds.
 FEWEST, MOST = 5, 20
 
@@ -43,10 +45,13 @@ def _timelines(folders: Mapping[str, Path]) -> tuple[Timeline, ...]:
     found: dict[str, Mapping[str, Any]] = {}
     for label, folder in folders.items():
         content = read_json(folder / "truth_test.json") or {"videos": {}}
-        results = (read_json(folder / "detections_test.json") or {}).get("results")
-        if results is not None and content["videos"] and (not truth or content["videos"].keys() == truth.keys()):
-            truth = content["videos"]
-            found[label] = results
+        if not content["videos"] or (truth and content["videos"].keys() != truth.keys()):
+            continue
+        for file, remark in _SEGMENTS.items():
+            results = (read_json(folder / file) or {}).get("results")
+            if results is not None:
+                truth = content["videos"]
+                found[label + remark] = results
     ids = sorted(video_id for video_id, video in truth.items() if video["annotations"])
     count = min(NUM_VIDEOS, len(ids))
     chosen = [ids[(2 * i + 1) * len(ids) // (2 * count)] for i in range(count)]

@@ -56,6 +56,9 @@ def metric_title(metric: str) -> str:
         "avg_map": "average mAP",
         "frame_map": "per-frame mAP",
         "frame_map_smoothed": "per-frame mAP, smoothed",
+        "frame_map_25": "mAP of 25 frames",
+        "frame_wap_25": "mAP of 25 frames, classes weighted by positives",
+        "frame_nap_25": "mAP of 25 frames, normalised",
     }
     return known.get(metric, metric)
 

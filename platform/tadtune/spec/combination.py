@@ -90,6 +90,12 @@ def build_configs(parts: Parts, values: Mapping[str, Any]) -> Configs:
             built["detector"].check_tasks(parts.tasks)
         except ValueError as error:
             raise StudyError([f"combination: detector.{error}"]) from error
+    for name, task in tasks.items():
+        if hasattr(task, "check_host"):
+            try:
+                task.check_host(built["detector"])
+            except ValueError as error:
+                raise StudyError([f"combination: tasks.{name}.{error}"]) from error
     return Configs(built["detector"], tasks, built["dataset"], built["protocol"])
 
 
@@ -117,6 +123,26 @@ def misfit(detector: str, tasks: tuple[str, ...], dataset: str) -> str | None:
     return None
 
 
+def protocol_misfit(detector: str, protocol: str) -> str | None:
+    """Why a protocol cannot score what a detector answers with, or None where it can."""
+    said, scored = answer_of(detector), scored_by(protocol)
+    return (
+        None if said == scored else f"detector '{detector}' answers with {said}, protocol '{protocol}' takes {scored}"
+    )
+
+
+def answer_of(detector: str) -> str:
+    """What a detector answers with, in words."""
+    kind: str = getattr(components.load("detector", detector), "answers", "detections")
+    return kind.replace("_", " ")
+
+
+def scored_by(protocol: str) -> str:
+    """What a protocol takes, in words."""
+    kind: str = getattr(components.load("protocol", protocol), "takes", "detections")
+    return kind.replace("_", " ")
+
+
 def with_companions(task: str) -> tuple[str, ...]:
     """A task and those it does not work without, sorted."""
     return tuple(sorted({task, *_companions(components.load("task", task))}))
@@ -128,6 +154,9 @@ def _companions(task: Any) -> tuple[str, ...]:
 
 def _task_misfits(name: str, task: Any, detector: str, host: Any, tasks: tuple[str, ...]) -> list[str]:
     reasons = []
+    read = getattr(task, "inputs", host.inputs)
+    if isinstance(host.inputs, str) and host.inputs != read:
+        reasons.append(f"task '{name}' works on {read}, detector '{detector}' reads {host.inputs}")
     missing = [view for view in task.requires if view not in host.views]
     if missing:
         reasons.append(f"task '{name}' needs {', '.join(missing)}, which detector '{detector}' does not offer")

@@ -10,7 +10,7 @@ import yaml
 
 from tadtune.spec import components
 from tadtune.spec.ablation import parse_ablation
-from tadtune.spec.combination import build_configs, combination_fields, misfit
+from tadtune.spec.combination import build_configs, combination_fields, misfit, protocol_misfit
 from tadtune.spec.errors import StudyError, nearest
 from tadtune.spec.fields import FieldInfo
 from tadtune.spec.sections import Section
@@ -87,7 +87,7 @@ def parse_study(raw: Any) -> Study:
     inference = _inference(inference_section, inner_space)
     top.finish()
     top.raise_if_any()
-    _check_configs(parts, values, sweep, inference, ablation, lines)
+    _check_configs(parts, values, metric, sweep, inference, ablation, lines)
     for path in sorted({p.path for p in sweep.space} & own_values.keys() if sweep is not None else ()):
         lines.append(f"set.{path}: also varied in `space`; give it in one place only.")
     top.raise_if_any()
@@ -116,6 +116,10 @@ def _fields(parts: Parts, lines: list[str]) -> dict[str, FieldInfo]:
     reason = misfit(parts.detector, parts.tasks, parts.dataset)
     if reason is not None:
         raise StudyError([f"combination: {reason}."])
+    reason = protocol_misfit(parts.detector, parts.protocol)
+    if reason is not None:
+        fitting = [name for name in components.names("protocol") if protocol_misfit(parts.detector, name) is None]
+        raise StudyError([f"combination: {reason}. Protocols that fit: {', '.join(fitting) or 'none'}."])
     return combination_fields(parts)
 
 
@@ -228,24 +232,29 @@ def _inference(section: Section, space: tuple[Parameter, ...]) -> InferenceSearc
 def _check_configs(
     parts: Parts,
     values: Mapping[str, Any],
+    metric: Metric,
     sweep: Sweep | None,
     inference: InferenceSearch,
     ablation: Ablation | None,
     lines: list[str],
 ) -> None:
-    """Every configuration the study can start from must build, and the space must hold the starting point."""
+    """Every configuration the study can start from must build and be measured, and the space must hold the start."""
     for row in ablation.rows if ablation is not None else ():
         try:
-            _check_inner(build_configs(row.parts, row.values).plain(), inference, f"rows.{row.key}", lines)
+            configs = build_configs(row.parts, row.values)
+            _check_inner(configs.plain(), inference, f"rows.{row.key}", lines)
+            _check_metric(metric, configs.protocol, parts.protocol, lines)
         except StudyError as error:
             lines.extend(f"rows.{row.key}: {line}" for line in error.lines)
     if ablation is not None:
         return
     try:
-        start = build_configs(parts, values).plain()
+        configs = build_configs(parts, values)
     except StudyError as error:
         lines.extend(f"set: {line}" for line in error.lines)
         return
+    _check_metric(metric, configs.protocol, parts.protocol, lines)
+    start = configs.plain()
     for parameter in sweep.space if sweep is not None else ():
         value = start[parameter.path]
         value = tuple(value) if isinstance(value, list) else value
@@ -254,6 +263,14 @@ def _check_configs(
                 f"space.{parameter.path}: does not contain the starting value {value!r}, which is the sweep's first "
                 "trial; widen the range."
             )
+
+
+def _check_metric(metric: Metric, protocol: Any, name: str, lines: list[str]) -> None:
+    """A protocol that does not measure what is optimised or compared would be noticed after the first epoch."""
+    known = protocol.metric_names()
+    line = f"metric.name: protocol '{name}' measures no '{metric.name}', but {', '.join(known)}."
+    if metric.name not in known and line not in lines:
+        lines.append(line)
 
 
 def _check_inner(plain: Mapping[str, Any], inference: InferenceSearch, where: str, lines: list[str]) -> None:

@@ -97,7 +97,7 @@ def find_table(paper: str, key: str) -> PaperTable:
 
 
 def _table(paper: str, raw: Mapping[str, Any]) -> PaperTable:
-    names = {_column_key(c): metric_name(_without_dataset(c)) for c in raw.get("columns") or []}
+    names = {_column_key(c): _metric_of(c) for c in raw.get("columns") or []}
     rows = {}
     for row in raw.get("rows") or []:
         values = {names.get(k, k): float(v) for k, v in (row.get("values") or {}).items() if v is not None}
@@ -113,6 +113,13 @@ def _table(paper: str, raw: Mapping[str, Any]) -> PaperTable:
 
 def _column_key(column: Any) -> str:
     return str(column["key"]) if isinstance(column, Mapping) else str(column)
+
+
+def _metric_of(column: Any) -> str:
+    """A column that is not called as its metric names it."""
+    if isinstance(column, Mapping) and "metric_name" in column:
+        return str(column["metric_name"])
+    return metric_name(_without_dataset(column))
 
 
 def _without_dataset(column: Any) -> str:

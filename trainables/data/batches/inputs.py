@@ -21,8 +21,8 @@ from trainables.data.batches.sampling import Sampled
 from trainables.records import SegmentTargets
 from trainables.segments import FloatArray, clip_segments, seconds_to_grid
 
-#: Kinds of sampling that make several inputs of one video, each a part of it.
-_PARTS = ("window", "shot")
+#: Kinds of sampling whose inputs are parts of a video.
+_PARTS = ("window", "shot", "clip")
 
 
 class Labelled(Protocol):

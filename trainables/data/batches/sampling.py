@@ -69,9 +69,22 @@ def rescale(num_snippets: int, length: int) -> Sampled:
     return Sampled(positions, 0.5 - 0.5 * step, step)
 
 
-def native(num_snippets: int) -> Sampled:
-    """Every snippet."""
-    return Sampled(np.arange(num_snippets, dtype=np.float64), 0.0, 1.0)
+def native(num_snippets: int, stride: int = 1) -> Sampled:
+    """Every snippet, or every ``stride``-th from the first one on."""
+    return Sampled(np.arange(0, num_snippets, stride, dtype=np.float64), 0.0, float(stride))
+
+
+def clip(num_snippets: int, length: int, stride: int, generator: np.random.Generator) -> Sampled:
+    """One run of ``length`` samples, ``stride`` snippets apart, that begins at any snippet from which it fits.
+
+    A shorter video is used from its first snippet on, as far as it goes.
+
+    Source: kkahatapitiya/SSDet:charades.py.
+    """
+    span = length * stride
+    start = int(generator.integers(max(num_snippets - span, 0) + 1))
+    positions = np.arange(start, min(start + span, num_snippets), stride, dtype=np.float64)
+    return Sampled(positions, float(start), float(stride))
 
 
 def windows(num_snippets: int, length: int, stride: int, *, both_ways: bool = False) -> list[Sampled]:
@@ -117,6 +130,8 @@ def check_sampling(sampling: Sampling) -> None:
     for name in ("keep_ratio", "min_inside", "shot_threshold"):
         if not 0 <= getattr(sampling, name) <= 1:
             raise ValueError(f"sampling.{name}: {getattr(sampling, name)} must be from 0 to 1")
+    if sampling.stride < 1 or (sampling.stride > 1 and not kinds <= {"native", "clip"}):
+        raise ValueError(f"sampling.stride: {sampling.stride} must be 1 or more, and 1 but for 'native' and 'clip'")
     if not 0 <= sampling.min_target < float("inf"):
         raise ValueError(f"sampling.min_target: {sampling.min_target} must be 0 or more samples")
 
@@ -130,7 +145,7 @@ def sample_video(
         features: (L, C); read by "shot" alone.
         sampling: checked by :func:`check_sampling`.
         training: whether ``sampling.train`` or ``sampling.test`` holds.
-        generator: for "sparse".
+        generator: for "sparse" and "clip".
     """
     kind = sampling.train if training else sampling.test
     if kind == "shot":
@@ -144,7 +159,9 @@ def sample_positions(
     """As :func:`sample_video`, of a video whose snippets need not be looked at: any kind but "shot"."""
     kind = sampling.train if training else sampling.test
     if kind == "native":
-        return [native(num_snippets)]
+        return [native(num_snippets, sampling.stride)]
+    if kind == "clip":
+        return [clip(num_snippets, sampling.length, sampling.stride, generator)]
     if kind == "window":
         assert sampling.window_stride is not None, "checked before"
         stride = sampling.window_stride[0 if training else 1]

@@ -78,7 +78,7 @@ def frame_input(sampling: Sampling) -> FrameInput:
         if getattr(sampling, name) in _FEATURES_ONLY:
             raise ValueError(
                 f"sampling.{name}: '{getattr(sampling, name)}' needs features; frames are sampled by native, window, "
-                "uniform or sparse"
+                "clip, uniform or sparse"
             )
     return sampling.frames
 
@@ -123,15 +123,25 @@ def load_frame_batches(
 
 def _look(item: Input[FramesVideo], form: FrameInput, wanted: Pass) -> _Look:
     if wanted.epoch is None:
-        return _Look(FrameTransform(size=form.size, crop=form.crop), mirrored=False)
+        return _Look(_scaled(form.size, form.crop), mirrored=False)
     generator = np.random.Generator(np.random.PCG64([7, wanted.seed, wanted.epoch, item.number, item.part]))
     crop_at = random_crop_at(generator)
     size = form.size
     if form.train_sides is not None:
         height, width = generator.integers(*form.train_sides, size=2).tolist()
         size = (height, width)
-    transform = FrameTransform(size=size, crop=form.crop, crop_at=crop_at)
-    return _Look(transform, mirrored=form.mirror and bool(generator.random() < 0.5))
+    elif form.train_short_sides is not None:
+        size = int(generator.choice(form.train_short_sides))
+    mirrored = form.mirror and bool(generator.random() < 0.5)
+    return _Look(_scaled(size, form.crop, crop_at), mirrored)
+
+
+def _scaled(
+    size: tuple[int, int] | int, crop: tuple[int, int], crop_at: tuple[float, float] | None = None
+) -> FrameTransform:
+    if isinstance(size, int):
+        return FrameTransform(short_side=size, crop=crop, crop_at=crop_at)
+    return FrameTransform(size=size, crop=crop, crop_at=crop_at)
 
 
 def _request(item: Input[FramesVideo], look: _Look, reader: VideoReader) -> Request:

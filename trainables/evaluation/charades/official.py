@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from trainables.detections import FloatArray, GroundTruth
+from trainables.detections import FloatArray, FrameScores, GroundTruth
 from trainables.evaluation.checks import check_ground_truth
 from trainables.evaluation.frames.labels import (
     CHARADES_POINTS,
@@ -16,7 +16,8 @@ from trainables.evaluation.frames.labels import (
     label_points,
     nearest_frames,
 )
-from trainables.evaluation.frames.scores import FrameScores, TimedTruth, check_frame_scores, check_timed_truth
+from trainables.evaluation.frames.resampling import at_fps, check_fps, fps_param
+from trainables.evaluation.frames.scores import TimedTruth, check_frame_scores, check_timed_truth
 from trainables.evaluation.precision.average_precision import class_ap
 from trainables.evaluation.precision.item_precision import item_ap
 from trainables.evaluation.precision.matches import Matches
@@ -34,7 +35,7 @@ class FrameMapCharades25(PlainMap):
     (Charades_v1_localize.m computes both); ``frame_nap_25``, the mean of normalised AP as in the Python evaluator of
     Charades' authors, with 1100 positive and 45000 negative points for every class (after Hoiem et al., ECCV 2012,
     who fix the positives only). Videos without action take part as negatives. Points without scores rank last, in the
-    order of the annotations. Of denser scores the frame nearest to each point is taken.
+    order of the annotations. Of denser scores the frame nearest to each point is taken; ``fps`` makes them dense first.
 
     Source: Charades_v1_localize.m (piergiaj/tgm-icml19:charades). Differs: a class without positive point is refused
     (there: the mean is NaN).
@@ -48,6 +49,12 @@ class FrameMapCharades25(PlainMap):
     )
     takes: ClassVar[Takes] = "frame_scores"
 
+    fps: float = fps_param()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fps(self.fps)
+
     def metric_names(self) -> tuple[str, ...]:
         """Mean, weighted mean, normalised mean."""
         return ("frame_map_25", "frame_wap_25", "frame_nap_25")
@@ -60,6 +67,7 @@ class FrameMapCharades25(PlainMap):
         """
         check_timed_truth(truth)
         check_frame_scores(found, len(truth.class_names))
+        found = at_fps(found, truth, self.fps)
         index, left_out = find_videos(found.video_ids, truth.video_ids, self.on_unknown_video)
         num_videos = len(truth.video_ids)
         scores = np.full((num_videos, CHARADES_POINTS, len(truth.class_names)), -np.inf)

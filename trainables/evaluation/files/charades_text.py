@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from trainables.detections import FloatArray
+from trainables.detections import FloatArray, FrameScores
 from trainables.evaluation.frames.labels import CHARADES_POINTS
-from trainables.evaluation.frames.scores import FrameScores
 from trainables.evaluation.videos.scores import VideoScores, video_scores
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trainables.detections import FloatArray
+from trainables.detections import FloatArray, FrameScores
 from trainables.evaluation.checks import BoolArray
 from trainables.evaluation.files.charades_text import read_charades_localization
 from trainables.evaluation.files.npz import load_npz
-from trainables.evaluation.frames.scores import FrameScores
+from trainables.files import replacing
 
 
 def read_frame_scores(path: Path, class_names: Sequence[str]) -> FrameScores:
@@ -133,6 +133,27 @@ def read_frame_parquet(path: Path, class_names: Sequence[str]) -> FrameScores:
         scores=values[:, len(timed) :],
         times_s=values[:, 0] if timed else None,
     )
+
+
+def write_frame_parquet(path: Path, found: FrameScores, class_names: Sequence[str]) -> None:
+    """Write what :func:`read_frame_parquet` reads, in one step.
+
+    Raises:
+        ValueError: a class is named like another column, or scores that do not fit the classes.
+    """
+    number = np.diff(found.first_frame)
+    columns = {
+        "video_id": pa.array(np.repeat(np.asarray(found.video_ids, object), number), pa.string()),
+        "frame": pa.array(np.arange(len(found.scores)) - np.repeat(found.first_frame[:-1], number), pa.int64()),
+    }
+    if found.times_s is not None:
+        columns["time_s"] = pa.array(found.times_s, pa.float64())
+    taken = sorted(set(class_names) & {"video_id", "frame", "time_s"})
+    if taken:
+        raise ValueError(f"{path}: a class is named '{taken[0]}', which is a column of its own; rename the class")
+    columns |= {name: pa.array(scores, pa.float64()) for name, scores in zip(class_names, found.scores.T, strict=True)}
+    with replacing(path) as scratch:
+        pq.write_table(pa.table(columns), scratch, compression="zstd")
 
 
 def _require(path: Path, holds: BoolArray, complaint: str) -> None:

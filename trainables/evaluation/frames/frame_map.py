@@ -8,9 +8,10 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from trainables.config import param
-from trainables.detections import FloatArray
+from trainables.detections import FloatArray, FrameScores
 from trainables.evaluation.frames.labels import frame_times, label_points
-from trainables.evaluation.frames.scores import FrameScores, TimedTruth, check_frame_scores, check_timed_truth
+from trainables.evaluation.frames.resampling import at_fps, check_fps, fps_param
+from trainables.evaluation.frames.scores import TimedTruth, check_frame_scores, check_timed_truth
 from trainables.evaluation.precision.average_precision import class_ap
 from trainables.evaluation.precision.matches import Matches
 from trainables.evaluation.precision.ranking import PlainMap
@@ -25,6 +26,7 @@ class FrameMapDense(PlainMap):
     Source: piergiaj/super-events-cvpr18:apmeter.py and multithumos_i3d_per_video.py. Differs: double precision (there:
     single); equal scores keep the order of the annotated videos and their frames, and are counted. A class without
     positive frame has AP 0 and stays in the mean, as there; PDAN's script leaves it out (``on_empty_class: exclude``).
+    Every frame that has scores is a frame here; ``fps`` makes others of them first.
     """
 
     key: ClassVar[str] = "frame_map_dense"
@@ -37,6 +39,11 @@ class FrameMapDense(PlainMap):
         "classes without any positive frame: refuse, count as AP 0, or leave out of the mean",
         source="piergiaj/super-events-cvpr18:apmeter.py",
     )
+    fps: float = fps_param()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fps(self.fps)
 
     def metric_names(self) -> tuple[str, ...]:
         """``frame_map``."""
@@ -51,6 +58,7 @@ class FrameMapDense(PlainMap):
         """
         check_timed_truth(truth)
         check_frame_scores(found, len(truth.class_names))
+        found = at_fps(found, truth, self.fps)
         index, left_out = find_videos(found.video_ids, truth.video_ids, self.on_unknown_video)
         number = np.where(index >= 0, np.diff(found.first_frame)[index], 0)
         if (number == 0).any():

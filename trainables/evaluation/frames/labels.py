@@ -26,6 +26,11 @@ def frame_times(num_frames: int, duration_s: float) -> FloatArray:
     return times
 
 
+def frame_middles(num_frames: int, duration_s: float) -> FloatArray:
+    """(n,) middles of what the frames of :func:`frame_times` stand for."""
+    return frame_times(num_frames, duration_s) + duration_s / num_frames / 2
+
+
 def charades_times(duration_s: float) -> FloatArray:
     """(25,) the points in time at which Charades videos are scored: ``j / 25 * length``, the end is not among them.
 

@@ -1,4 +1,4 @@
-"""Scores of frames or other points in time, one for every class, and the ground truth they are held against."""
+"""Checks of frame scores, and the ground truth they are held against."""
 
 from __future__ import annotations
 
@@ -9,26 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from trainables.detections import FloatArray, GroundTruth, IntArray
+from trainables.detections import FloatArray, FrameScores, GroundTruth
 from trainables.evaluation.checks import BoolArray, check_ground_truth
-
-
-@dataclass(frozen=True)
-class FrameScores:
-    """Scores of the frames of a set of videos; padding is not among them.
-
-    Attributes:
-        video_ids: V ids.
-        first_frame: (V + 1,) row of each video's first frame, then N.
-        scores: (N, K) higher is better; minus infinity in a whole row where the frame was never scored.
-        times_s: (N,) seconds, not falling within a video; None = frame f of n lies at ``f / (n / duration)``, as public
-            scorers have it.
-    """
-
-    video_ids: tuple[str, ...]
-    first_frame: IntArray
-    scores: FloatArray
-    times_s: FloatArray | None = None
 
 
 @dataclass(frozen=True)

@@ -140,6 +140,8 @@ def test_the_matrix_of_combinations_gives_reasons() -> None:
     assert "rois" in shown  # the task that reads regions, beside a detector without them
     assert "toy_mac + toy_refine" in shown, "a task that builds upon another is shown with it"
     assert "builds upon" not in shown
+    assert "answers with" in shown, "and which protocols score a detector"
+    assert "takes frame scores" in shown
 
 
 def test_planning_shows_trials_their_state_and_what_seeds_resolve(tmp_path: Path, toy_ablation: dict[str, Any]) -> None:

@@ -50,6 +50,14 @@ def test_configurations_on_other_videos_are_not_overlaid(tmp_path):
     assert all(list(t.predicted) == ["row"] for t in found.timelines)
 
 
+def test_runs_of_frames_are_shown_as_what_they_are(tmp_path):
+    record = _record(tmp_path, "0", videos=["x"])
+    run = {"label": "a", "segment": [1.0, 2.5], "score": 0.75}
+    (record.artifacts / "frame_runs_test.json").write_text(json.dumps({"results": {"x": [run]}}), encoding="utf-8")
+    (timeline,) = collect_evidence("frame_map", {"row": [record]}).timelines
+    assert timeline.predicted == {"row (runs of frames more likely than not)": {"a": ((1.0, 2.5, 0.75),)}}
+
+
 def test_no_artifacts_no_evidence(tmp_path):
     found = collect_evidence("avg_map", {"row": [_record(tmp_path, "0")]})
     assert (found.classes, found.timelines) == ((), ())

@@ -45,6 +45,11 @@ def test_a_table_of_several_data_sets_names_its_metrics_alike() -> None:
     }
 
 
+def test_a_column_may_name_its_metric() -> None:
+    row = find_table("ssdet", "t2b_charades_multistream").rows["t2b.coarse_fine.cls_cls"].values
+    assert row == {"low_rate_stream": 18.13, "high_rate_stream": 17.28, "frame_map": 23.29}
+
+
 def test_unknown_paper_and_table() -> None:
     with pytest.raises(StudyError, match="Did you mean 'kt_mgfn'"):
         paper_tables("kt_mfgn")

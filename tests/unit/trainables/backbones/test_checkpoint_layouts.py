@@ -43,7 +43,6 @@ from trainables.backbones.layouts import (
     C3D_LAYOUTS,
     I3D_LAYOUTS,
     X3D_LAYOUTS,
-    X3D_RES2_SHORTCUT_BN,
     flatten_rows,
     fold_sub_batch_norm,
 )
@@ -64,7 +63,7 @@ def _load(
 
 
 def _tiny(layout: str = "slowfast") -> X3D:
-    return X3D(width=1.0, depth=1.0, fc1_channels=256, res2_shortcut_bn=X3D_RES2_SHORTCUT_BN[layout])
+    return X3D(width=1.0, depth=1.0, fc1_channels=256, res2_shortcut_bn=layout != "pytorchvideo")
 
 
 def _close(a: Tensor, b: Tensor) -> None:

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainables.data.batches.sampling import Sampled, native, rescale, sparse, uniform, windows, write
+from trainables.config import Sampling
+from trainables.data.batches.sampling import (
+    Sampled,
+    check_sampling,
+    clip,
+    native,
+    rescale,
+    sparse,
+    uniform,
+    windows,
+    write,
+)
 from trainables.segments import seconds_to_snippets, tiou_matrix
 
 
@@ -95,3 +108,37 @@ def test_overlap_of_pairs() -> None:
     pred = np.array([[0, 2], [0, 1], [5, 5]], float)
     gt = np.array([[1, 3], [0, 1], [5, 5]], float)
     assert tiou_matrix(pred, gt).tolist() == pytest.approx(np.array([[1 / 3, 0.5, 0], [0, 1, 0], [0, 0, 0]]), abs=1e-12)
+
+
+def test_every_tenth_frame_golden() -> None:
+    sampled = native(45, 10)
+    assert sampled.positions.tolist() == [0, 10, 20, 30, 40]
+    assert (sampled.start_snippets, sampled.snippets_per_sample) == (0.0, 10.0)
+    assert native(4, 10).positions.tolist() == [0]
+
+
+def test_clips_begin_at_every_frame_from_which_they_fit() -> None:
+    generator = np.random.default_rng(0)
+    drawn = [clip(165, 16, 10, generator) for _ in range(200)]
+    assert {one.start_snippets for one in drawn} == {0, 1, 2, 3, 4, 5}
+    for one in drawn:
+        assert one.positions.tolist() == [one.start_snippets + 10 * j for j in range(16)]
+        assert one.snippets_per_sample == 10.0
+
+
+@given(num=st.integers(1, 200), length=st.integers(1, 20), stride=st.integers(1, 12), seed=st.integers(0, 100))
+def test_a_clip_is_whole_or_the_whole_video(num: int, length: int, stride: int, seed: int) -> None:
+    sampled = clip(num, length, stride, np.random.default_rng(seed))
+    assert sampled.positions[0] == sampled.start_snippets
+    assert sampled.positions[-1] < num
+    assert (np.diff(sampled.positions) == stride).all()
+    if num >= length * stride:
+        assert len(sampled.positions) == length
+    else:
+        assert sampled.positions.tolist() == native(num, stride).positions.tolist()
+
+
+@pytest.mark.parametrize(("train", "stride"), [("clip", 0), ("window", 2)])
+def test_strides_that_cannot_be(train: Any, stride: int) -> None:
+    with pytest.raises(ValueError, match=rf"sampling\.stride: {stride} must be 1 or more, and 1 but for"):
+        check_sampling(Sampling(train, "native", 4, window_stride=(1, 1), stride=stride))

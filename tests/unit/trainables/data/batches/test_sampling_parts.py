@@ -97,6 +97,31 @@ def test_targets_against_a_count_of_snippets(
             _inputs([video], sampling)
 
 
+def test_a_clip_has_the_times_and_labels_of_what_it_shows() -> None:
+    sampling = Sampling("clip", "native", 4, stride=5)
+    starts = set()
+    for epoch in range(90):
+        (batch,) = _load([_video(30, [(1.0, 2.0)], step=0.1)], sampling, epoch=epoch)
+        (start,) = batch.start_s.tolist()
+        starts.add(round(start * 10))
+        assert batch.seconds_per_sample.tolist() == [0.5]
+        assert batch.feats is not None
+        assert batch.frame_labels is not None
+        assert batch.segments is not None
+        shown = batch.feats[0, 0].tolist()
+        assert shown == [round(start * 10) + 5 * j for j in range(4)]
+        # a sample covers five snippets; it has the label where the middle of them does
+        assert batch.frame_labels[0, :, 0].tolist() == [float(10 <= first + 2.5 < 20) for first in shown]
+        cut = np.clip((np.array([10, 20]) - shown[0]) / 5, 0, 4)
+        assert batch.segments[0].segments_grid.numpy() == pytest.approx(cut[None], abs=1e-5)
+    assert starts == set(range(11))
+    (whole,) = _load([_video(32, [(10, 20)])], sampling, epoch=None)
+    assert whole.feats is not None
+    assert whole.feats[0, 0].tolist() == [0, 5, 10, 15, 20, 25, 30]
+    (short,) = _load([_video(12, [(0, 12)])], sampling)
+    assert short.valid_mask.tolist() == [[True, True, True, False]]
+
+
 def test_windows_without_an_instance_are_used_at_test() -> None:
     videos = [_video(30, [(0, 4)])]
     sampling = Sampling("window", "window", 10, window_stride=(10, 10), min_inside=1.0)

@@ -291,6 +291,36 @@ def test_training_inputs_of_drawn_sizes(root: Path, dataset: FrameDataset) -> No
     assert _close(fixed[3], _reference(root / "stitched_videos/videos/none.mp4", SIZE, 12.5)[:16, 2:34, 8:40])
 
 
+def test_every_fourth_frame_with_the_aspect_ratio_kept(root: Path, dataset: FrameDataset) -> None:
+    """Whole videos at test, a clip of the same spacing in training, at one of two sizes; all is square here."""
+    frames = FrameInput(fps=25, size=32, crop=(32, 32), train_short_sides=(40, 56))
+    sampling = Sampling("clip", "native", 6, stride=4, frames=frames)
+    (whole,) = _inputs(_batches(dataset, "test", sampling=sampling))
+    assert whole[2] == 19
+    assert _close(whole[3], _reference(root / "stitched_videos/videos/other.mp4", (32, 32), 25)[::4])
+    path = root / "stitched_videos/videos/long.mp4"
+    references = {side: _reference(path, (side, side), 25).astype(np.int16) for side in (40, 56)}
+    seen = set()
+    for epoch in range(6):
+        for name, start_s, valid, shown in _inputs(_batches(dataset, sampling=sampling, epoch=epoch)):
+            if name != "long":
+                assert valid == 6
+                continue
+            at = round(start_s * 25)
+            differences = {
+                side: min(
+                    float(np.abs(video[at : at + 24 : 4, top : top + 32, left : left + 32] - shown).mean())
+                    for top in range(side - 31)
+                    for left in range(side - 31)
+                )
+                for side, video in references.items()
+            }
+            best = min(differences, key=lambda side: differences[side])
+            assert differences[best] < 1.0
+            seen.add(best)
+    assert seen == {40, 56}
+
+
 def test_bad_requests_are_refused_at_once(dataset: FrameDataset) -> None:
     arguments: dict[str, Any] = {"sampling": WINDOWS, "supervision": "segments", "seed": 0, "epoch": 0}
     for split, size, words in (
@@ -304,9 +334,13 @@ def test_bad_requests_are_refused_at_once(dataset: FrameDataset) -> None:
         (0.0, SIZE, CROP, "fps: 0.0"),
         (5.0, SIZE, (37, 40), "crop"),
         (5.0, SIZE, (0, 4), "crop"),
+        (5.0, 31, (32, 4), "crop"),
     ):
         with pytest.raises(ValueError, match=words):
             FrameInput(fps, size, crop)
+    for short_sides, sides in (((31, 40), None), ((), None), ((40,), (40, 48))):
+        with pytest.raises(ValueError, match="train_short_sides"):
+            FrameInput(5.0, 32, (32, 32), train_short_sides=short_sides, train_sides=sides)
 
 
 def test_damaged_videos_are_an_error_or_left_out_and_listed(root: Path, tmp_path: Path) -> None:

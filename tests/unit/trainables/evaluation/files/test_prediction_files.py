@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainables.detections import Detections
+from trainables.detections import Detections, FloatArray, FrameScores
 from trainables.evaluation.files.activitynet_json import write_activitynet_json
 from trainables.evaluation.files.charades_text import read_charades_classification, read_charades_localization
 from trainables.evaluation.files.detections import UNKNOWN_LABEL
 from trainables.evaluation.files.frame_labels import read_frame_labels
-from trainables.evaluation.files.frame_scores import read_frame_scores
+from trainables.evaluation.files.frame_scores import read_frame_scores, write_frame_parquet
 from trainables.evaluation.files.parquet import write_detections_parquet
 from trainables.evaluation.files.proposals import read_proposals
 from trainables.evaluation.files.thumos_text import write_thumos_text
@@ -285,6 +285,18 @@ def test_bad_parquet_files_are_named(tmp_path: Path, columns: dict[str, Any], co
 def test_a_file_that_is_no_parquet_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"s.parquet: not a Parquet file"):
         read_frame_scores(_text(tmp_path / "s.parquet", "A 1 0.1 0.2"), NAMES)
+
+
+@pytest.mark.parametrize("times", [None, np.array([0.5, 1.5, 0.25])])
+def test_written_frame_scores_are_read_again(tmp_path: Path, times: FloatArray | None) -> None:
+    found = FrameScores(("b", "a"), np.array([0, 2, 3]), np.array([[0.1, -7], [0.2, 1 / 3], [5, 6]]), times)
+    write_frame_parquet(tmp_path / "s.parquet", found, NAMES)
+    again = read_frame_scores(tmp_path / "s.parquet", NAMES)
+    assert again.video_ids == ("a", "b")
+    assert again.scores.tolist() == found.scores[[2, 0, 1]].tolist()
+    assert (again.times_s is None) if times is None else (again.times_s.tolist() == times[[2, 0, 1]].tolist())
+    with pytest.raises(ValueError, match="a class is named 'frame', which is a column"):
+        write_frame_parquet(tmp_path / "t.parquet", found, ("frame", "b"))
 
 
 def test_frame_labels_of_ms_tcn(tmp_path: Path) -> None:

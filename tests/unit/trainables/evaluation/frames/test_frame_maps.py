@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from metric_references import Item, normalised_ap, plain_ap
 
-from trainables.detections import GroundTruth
+from trainables.detections import FrameScores, GroundTruth
 from trainables.evaluation.charades.official import FrameMapCharades25
 from trainables.evaluation.frames.frame_map import FrameMapDense
 from trainables.evaluation.frames.labels import charades_times, frame_times, label_points, nearest_frames
-from trainables.evaluation.frames.scores import FrameScores, TimedTruth
+from trainables.evaluation.frames.scores import TimedTruth
 from trainables.evaluation.precision.matches import Matches
 
 MINUS = -np.inf
@@ -82,6 +82,25 @@ def test_points_of_a_published_example() -> None:
     assert protocol.score(matches)["frame_map_25"] == pytest.approx(0.779762, abs=1e-6)
     per_class = {name: values["frame_map_25"] for name, values in protocol.per_class_ap(matches).items()}
     assert per_class == pytest.approx({"c0": 17 / 21, "c1": 0.75})
+
+
+def test_three_aggregates_of_25_points() -> None:
+    """[2, 4] covers three points of a video of 25 s (strictly, at 1 frame a second, only one), [24, 25] covers one."""
+    truth = _truth({"v": Video(25.0, [], [(0, 2, 4), (1, 24, 25)])}, 2)
+    scores = np.full((25, 2), 0.1)
+    scores[[2, 10, 3, 4], 0] = [0.9, 0.8, 0.7, 0.6]
+    scores[[7, 24], 1] = [0.9, 0.8]
+    found = FrameScores(("v",), np.array([0, 25]), scores)
+    strict = label_points(np.arange(25.0), np.array([0, 25]), truth.segments, interval="open")
+    assert np.flatnonzero(strict[:, 0]).tolist() == [3]
+    protocol = FrameMapCharades25()
+    matches = protocol.match(found, truth)
+    assert matches.num_gt.tolist() == [[3, 1]]
+    assert protocol.score(matches) == pytest.approx(
+        {"frame_map_25": 0.652778, "frame_wap_25": 0.729167, "frame_nap_25": 0.453810}, abs=1e-6
+    )
+    by_class = {name: list(v.values())[:1] for name, v in protocol.per_class_ap(matches).items()}
+    assert by_class == {"c0": [pytest.approx(0.805556, abs=1e-6)], "c1": [0.5]}
 
 
 @settings(max_examples=300)
