@@ -21,14 +21,18 @@ from trainables.aux_tasks.mdc_cas.config import Config as MdcCas
 from trainables.aux_tasks.oic.config import Config as Oic
 from trainables.aux_tasks.refine.config import Config as Refine
 from trainables.aux_tasks.video_cls.config import Config as VideoCls
+from trainables.aux_tasks.volume.config import VolumeFreeze
 from trainables.data.synthetic.config import Config as Synthetic
 from trainables.detectors.clean_net.config import Config as CleanNet
 from trainables.detectors.clean_net.config import Gen, Sel
 from trainables.detectors.clean_net.config import Optim as CleanOptim
+from trainables.detectors.frame_level.settings import Loss as FrameLoss
+from trainables.detectors.frame_level.settings import Optim as FrameOptim
 from trainables.detectors.kt_mgfn.config import Base, Brm, Config, Data, Ktm, Mdcm, Optim
 from trainables.detectors.pbrnet.config import Config as PbrNetConfig
 from trainables.detectors.pbrnet.settings import Clip, Match, Net
 from trainables.detectors.pbrnet.settings import Optim as PbrNetOptim
+from trainables.detectors.pdan.config import Config as PdanConfig
 from trainables.detectors.r_c3d.config import Config as RC3dConfig
 from trainables.detectors.r_c3d.settings import Anchors, Roi, Rpn, Trunk, Window
 from trainables.detectors.r_c3d.settings import Optim as RC3dOptim
@@ -40,11 +44,12 @@ from trainables.entrypoints.detection import DetectionTrial
 from trainables.entrypoints.draws import JointDraws
 from trainables.entrypoints.workers import gather_list
 from trainables.evaluation.detection.protocols import ActivityNet
+from trainables.evaluation.frames.frame_map import FrameMapDense
 from trainables.records import Batch
 
 # 19 training videos: batches of 6 end with one input, so two of three processes have none
 DATA = Synthetic(num_videos=30, num_classes=3, feat_dim=8, trimmed_per_class=3)
-PROTOCOL = ActivityNet((0.3, 0.5))
+PROTOCOLS = {"detections": ActivityNet((0.3, 0.5)), "frame_scores": FrameMapDense(on_empty_class="zero")}
 ROI_TASKS: dict[str, Any] = {"lce": Lce(), "mac": Mac(), "refine": Refine()}
 CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "kt_mgfn": (
@@ -102,6 +107,12 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
         ),
         {**ROI_TASKS, "video_cls": VideoCls()},
     ),
+    "pdan": (
+        PdanConfig(
+            blocks=2, width=16, loss=FrameLoss(kind="shares"), optim=FrameOptim(lr=2e-3, epochs=4, batch_size=6)
+        ),
+        {"volume_freeze": VolumeFreeze()},
+    ),
 }
 #: Its anchors end with frames: in float32 rounding decides on which side, and the difference then grows.
 DOUBLE = {"pbrnet"}
@@ -109,11 +120,12 @@ DOUBLE = {"pbrnet"}
 
 def _run(name: str, root: Path, rank: int, world_size: int) -> dict[str, Any]:
     detector, tasks = CASES[name]
+    protocol: Any = PROTOCOLS[getattr(detector, "answers", "detections")]
     run = DetectionTrial(
         detector=detector,
         tasks=tasks,
         dataset=DATA,
-        protocol=PROTOCOL,
+        protocol=protocol,
         seed=0,
         data_root=root,
         rank=rank,
@@ -126,7 +138,7 @@ def _run(name: str, root: Path, rank: int, world_size: int) -> dict[str, Any]:
     # a bias before a softmax over time has no gradient but rounding, which Adam makes as large as any other
     own = run._modules.named_parameters()
     weights = {n: float(p.detach().double().norm()) for n, p in own if not n.endswith("heads.attention.bias")}
-    return {"losses": losses, "weights": weights, "scores": dict(run.score_select(detector, PROTOCOL))}
+    return {"losses": losses, "weights": weights, "scores": dict(run.score_select(detector, protocol))}
 
 
 def _double(_: Any, inputs: tuple[Batch]) -> tuple[Batch]:
