@@ -30,7 +30,7 @@ COMMON: dict[str, Any] = {
     "dropout": 0.0,
 }
 SINGLE = PerFrame(
-    clip_length=12, optim=FramesOptim(epochs=14, lr=0.1, batch_size=3, lr_milestones=(), weight_decay=0.0), **COMMON
+    clip_length=12, optim=FramesOptim("adam", epochs=12, lr=0.01, batch_size=3, lr_milestones=(8,)), **COMMON
 )
 
 
