@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from trainables.config import Phase, Sampling
 from trainables.detections import Detections, FrameScores, GroundTruth
-from trainables.records import Batch, Outputs, RawOutput, Supervision
+from trainables.records import Batch, Outputs, PooledRegions, RawOutput, Supervision
 
 #: A host as a task sees it.
 View = Callable[[Batch], Outputs]
@@ -118,19 +118,19 @@ class RoiHost(Detector, Protocol):
     classification_loss_name: str
 
     def loss_counts(self, outputs: Outputs, batch: Batch) -> Mapping[str, float]:
-        """See :meth:`TaskBase.loss_counts`; ``classification_loss_name`` is among them."""
+        """See :meth:`TaskBase.loss_counts`."""
         ...
 
-    def pool(self, outputs: Outputs, segments: Tensor) -> Tensor:
-        """(M, 3) input index, start, end in temporal samples -> (M, D0), differentiable in the shared map."""
+    def pool(self, outputs: Outputs, segments: Tensor) -> PooledRegions:
+        """(M, 3) input index, start, end in temporal samples -> M regions, differentiable in the shared map."""
         ...
 
-    def roi_trunk(self, pooled: Tensor) -> Tensor:
-        """(M, D0) -> (M, D), the trunk its own regions go through."""
+    def roi_trunk(self, pooled: PooledRegions) -> Tensor:
+        """(M, D), from the trunk its own regions go through."""
         ...
 
     def new_trunk(self) -> nn.Module:
-        """Another trunk, of the same shape and with the weights the own one has now."""
+        """Another trunk, of the same shape, for the same argument, and with the weights the own one has now."""
         ...
 
     def classification_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -159,8 +159,13 @@ def as_module(detector: Detector) -> nn.Module:
 class TaskConfig(Protocol):
     """The ``Config`` dataclass of an auxiliary task (frozen, imports no torch at module level).
 
-    It may also have ``beside``, a class variable that names the tasks it does not work without, and ``detached``, one
-    that names the required views through which its losses send no gradient.
+    It may also have
+
+    * ``beside``, a class variable that names the tasks it does not work without;
+    * ``detached``, one that names the required views through which its losses send no gradient;
+    * ``inputs``, one that says what its host has to read, "feats" or "frames", where that matters;
+    * ``check_host(detector)``, which refuses with a ``ValueError`` a detector whose ``Config`` does not fit its own,
+      before any worker starts; the message begins with the field.
     """
 
     key: ClassVar[str]
@@ -171,7 +176,7 @@ class TaskConfig(Protocol):
     requires: ClassVar[tuple[str, ...]]
 
     def loss_weights(self) -> Mapping[str, float]:
-        """Loss name -> weight, in every phase of the host."""
+        """Loss name -> weight, in every phase of the host in which the task takes part."""
         ...
 
     def build(self, *, host: Detector, feat_channels: int, num_classes: int) -> TaskBase:
@@ -194,6 +199,10 @@ class TaskBase(torch.nn.Module):
         A task keeps no other, nor the host, as a submodule: their weights would be counted twice.
         """
 
+    def takes_part(self, phase: Phase) -> bool:
+        """Whether the task transforms batches and has losses in this phase of the host."""
+        return True
+
     def replaces(self) -> Collection[str]:
         """Losses of the host that this task takes the place of: they stay logged, but are not trained on."""
         return ()
@@ -208,12 +217,17 @@ class TaskBase(torch.nn.Module):
     def loss_counts(self, outputs: Outputs, batch: Batch) -> Mapping[str, float]:
         """Loss name -> how many things the loss is the mean of, where these are not the inputs of the batch.
 
-        With several workers the joint loss is the mean over the things of all of them.
+        With several workers the joint loss is the mean over the things of all of them. A loss that is no mean over
+        things of single inputs is made of :func:`trainables.layers.joint_rows.joint_rows`, and not named here.
         """
         return {}
 
-    def transform(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """Change a training batch before the forward pass (volume augmentation)."""
+    def transform(self, batch: Batch) -> Batch:
+        """Change a training batch before the forward pass (volume augmentation).
+
+        What is drawn with ``torch.rand``, a row for every input, does not depend on the number of workers; see
+        :mod:`trainables.layers.input_draws`.
+        """
         return batch
 
     def refine(self, outputs: Outputs, batch: Batch) -> Outputs:

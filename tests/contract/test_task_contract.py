@@ -44,6 +44,8 @@ def _host() -> tuple[Outputs, Batch]:
         seconds_per_sample=torch.ones(2),
         start_s=torch.zeros(2),
         video_labels=torch.eye(2, 3),
+        frames=torch.rand(2, 3, 16, 2, 4, generator=generator),
+        frame_labels=torch.eye(3)[:2, None].expand(2, 16, 3),
     )
     segments = SegmentView(
         input_index=torch.tensor([0, 0, 1]),
@@ -52,12 +54,19 @@ def _host() -> tuple[Outputs, Batch]:
         scores=torch.tensor([0.9, 0.5, 0.7]),
     )
     cas = torch.randn(2, 3, 16, generator=generator)
-    return Outputs(valid_mask=valid, feats=feats, cas_logits=cas, segments=segments), batch
+    views = {"feats": feats, "cas_logits": cas, "frame_logits": _on_frames(batch).frame_logits, "segments": segments}
+    return Outputs(valid_mask=valid, **views), batch
+
+
+def _on_frames(batch: Batch) -> Outputs:
+    """A host that reads frames: a frame's mean colours are its logits."""
+    assert batch.frames is not None
+    return Outputs(batch.valid_mask, frame_logits=batch.frames.mean(dim=(3, 4)).transpose(1, 2).requires_grad_())
 
 
 def _begun(config: Any) -> Any:
     """The task before its first epoch, beside a host that returns its input."""
-    task = config.build(host=None, feat_channels=8, num_classes=3)
+    task = config.build(host=_on_frames, feat_channels=8, num_classes=3)
     generator = torch.Generator().manual_seed(1)
     clips = replace(_host()[1], feats=torch.randn(2, 8, 16, generator=generator))
     task.begin_epoch(lambda batch: Outputs(batch.valid_mask, feats=batch.feats), lambda split, sampling: [clips])

@@ -32,6 +32,7 @@ from trainables.entrypoints.workers import (
     joint_size,
     same_buffers,
     same_weights,
+    sharing,
 )
 from trainables.evaluation.detection.detection_map import DetectionMap
 from trainables.evaluation.frames.scores import truth_for
@@ -87,7 +88,8 @@ class DetectionTrial:
         same_weights(self._modules, world_size)
         if precision == "bfloat16":
             reduce_precision(self._modules)
-        self._task_weights = {name: w for config in tasks.values() for name, w in config.loss_weights().items()}
+        self._task_weights = {name: config.loss_weights() for name, config in tasks.items()}
+        self._active: dict[str, TaskBase] = {}
         phases: tuple[Phase, ...] = tuple(p for p in detector.phases() if p.epochs > 0)
         self._phases = _without_replaced(phases, self._tasks)
         self._optimizer: torch.optim.Optimizer | None = None
@@ -117,11 +119,11 @@ class DetectionTrial:
             FloatingPointError: a loss is not finite.
         """
         phase, within = _phase_at(self._phases, self._epoch)
+        self._active = {name: task for name, task in self._tasks.items() if task.takes_part(phase)}
         self._begin(phase, within)
         optimizer = self._enter(phase)
         set_learning_rate(optimizer, phase, within)
         torch.manual_seed(_mix(self._seed, self._epoch, self._rank))
-        generator = torch.Generator().manual_seed(_mix(self._seed, self._epoch, self._rank) + 1)
         common = torch.Generator(self._device).manual_seed(_mix(self._seed, self._epoch, 0))
         draws = JointDraws(common, self._rank, self._world_size)
         batches = self._batches(phase.split, self._epoch, phase.sampling)
@@ -133,12 +135,12 @@ class DetectionTrial:
             joint = joint_size(own, self._world_size)
             if joint == 0:
                 break
-            if batch is not None:
-                for task in self._tasks.values():
-                    batch = task.transform(batch, generator)
-                batch = batch.to(self._device)
             with draws.of(own, joint):
-                losses = self._step(batch, phase, optimizer, step=step)
+                if batch is not None:
+                    batch = batch.to(self._device)
+                    for task in self._active.values():
+                        batch = task.transform(batch)
+                losses = self._step(batch, phase, optimizer, joint=joint, step=step)
             seen += joint
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + value * joint
@@ -182,14 +184,26 @@ class DetectionTrial:
                 module.eval()
         return self._optimizer
 
-    def _step(self, batch: Batch | None, phase: Phase, optimizer: torch.optim.Optimizer, step: int) -> dict[str, float]:
+    def _step(
+        self, batch: Batch | None, phase: Phase, optimizer: torch.optim.Optimizer, *, joint: int, step: int
+    ) -> dict[str, float]:
         """One step of all processes together; ``batch`` is this one's share, None where it has no inputs left.
+
+        Args:
+            batch: see above.
+            phase: of the recipe.
+            optimizer: of the phase.
+            joint: inputs of all processes.
+            step: number within the epoch.
 
         Returns:
             The losses of the joint batch.
         """
-        weights = {**phase.loss_weights, **self._task_weights}
-        terms, counts = ({}, {}) if batch is None else self._terms(batch, phase)
+        weights = {**phase.loss_weights}
+        for name in self._active:
+            weights |= self._task_weights[name]
+        with sharing(0 if batch is None else len(batch.video_ids), joint, self._rank, self._world_size):
+            terms, counts = ({}, {}) if batch is None else self._terms(batch, phase)
         own = {name: float(term.detach()) for name, term in terms.items()}
         values, shares = joint_losses(own, counts, sorted(weights), self._world_size)
         if terms:
@@ -212,10 +226,10 @@ class DetectionTrial:
         """Unweighted losses, and how many things each is the mean of: the inputs, unless its module says otherwise."""
         outputs: Outputs = self._model(batch)
         terms = dict(self._model.losses(outputs, batch, tuple(phase.loss_weights)))
-        for task in self._tasks.values():
+        for task in self._active.values():
             terms |= task.losses(outputs, batch)
         counts = dict.fromkeys(terms, float(len(batch.video_ids)))
-        for part in (self._model, *self._tasks.values()):
+        for part in (self._model, *self._active.values()):
             named = part.loss_counts(outputs, batch) if hasattr(part, "loss_counts") else {}
             counts |= {name: float(count) for name, count in named.items() if name in terms}
         return terms, counts

@@ -31,6 +31,9 @@ def stitched_videos(
     overlap_style: Annotated[
         Literal["side_by_side", "blend"], typer.Option(help="How two actions share a picture.")
     ] = "side_by_side",
+    trimmed: Annotated[
+        bool, typer.Option(help="Also write the training clips, for detectors that learn from trimmed clips.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of every draw.")] = 0,
 ) -> None:
     """Join real trimmed videos into untrimmed ones with boundaries known to the frame."""
@@ -51,7 +54,7 @@ def stitched_videos(
             max_snippets=round(max_clip_seconds * fps),
             seed=seed,
         )
-        settings = VideoStitchSettings(plan, rate, *size, overlap=overlap, overlap_style=overlap_style)
+        settings = VideoStitchSettings(plan, rate, *size, overlap=overlap, overlap_style=overlap_style, trimmed=trimmed)
         with VideoReader() as reader:
             videos, names = stitch_videos(clips, out, settings, reader)
     except (ValueError, OSError) as error:

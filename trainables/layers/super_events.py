@@ -39,10 +39,16 @@ class SuperEvents(nn.Module):
         super().__init__()
         self.centres = nn.Parameter(0.5 * torch.randn(2, num_filters))
         self.widths = nn.Parameter(1e-4 * torch.randn(2, num_filters))
-        self.mixing = nn.Parameter(torch.zeros(num_classes))
-        bound = (2 * width) ** -0.5
-        self.weight = nn.Parameter(torch.empty(num_classes, width).uniform_(-bound, bound))
+        self.mixing = nn.Parameter(torch.empty(num_classes))
+        self.weight = nn.Parameter(torch.empty(num_classes, width))
         self.dropout = nn.Dropout(dropout)
+        self.renew_classes()
+
+    def renew_classes(self) -> None:
+        """Begin anew with what is of the classes; the filters stay."""
+        bound = (2 * self.weight.shape[1]) ** -0.5
+        nn.init.zeros_(self.mixing)
+        nn.init.uniform_(self.weight, -bound, bound)
 
     def forward(self, feats: Tensor, valid_mask: Tensor) -> Tensor:
         """(B, K) of (B, D, T); padding influences nothing."""

@@ -90,6 +90,12 @@ def build_configs(parts: Parts, values: Mapping[str, Any]) -> Configs:
             built["detector"].check_tasks(parts.tasks)
         except ValueError as error:
             raise StudyError([f"combination: detector.{error}"]) from error
+    for name, task in tasks.items():
+        if hasattr(task, "check_host"):
+            try:
+                task.check_host(built["detector"])
+            except ValueError as error:
+                raise StudyError([f"combination: tasks.{name}.{error}"]) from error
     return Configs(built["detector"], tasks, built["dataset"], built["protocol"])
 
 
@@ -148,6 +154,9 @@ def _companions(task: Any) -> tuple[str, ...]:
 
 def _task_misfits(name: str, task: Any, detector: str, host: Any, tasks: tuple[str, ...]) -> list[str]:
     reasons = []
+    read = getattr(task, "inputs", host.inputs)
+    if isinstance(host.inputs, str) and host.inputs != read:
+        reasons.append(f"task '{name}' works on {read}, detector '{detector}' reads {host.inputs}")
     missing = [view for view in task.requires if view not in host.views]
     if missing:
         reasons.append(f"task '{name}' needs {', '.join(missing)}, which detector '{detector}' does not offer")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -46,20 +47,23 @@ class Config:
         import_module("trainables.data.frames.folder").prepare_folder(folder, self.damaged, way_out)
 
     def has_trimmed(self, data_root: Path) -> bool:
-        """There are no trimmed clips."""
-        return False
+        """Whether there are trimmed clips of its classes."""
+        folder = import_module("trainables.data.frames.folder").trimmed_folder(self.folder(data_root))
+        return folder is not None
 
     def remarks(self, data_root: Path) -> tuple[str, ...]:
         """What a report has to say about the data: videos that were left out."""
-        opened = import_module("trainables.data.frames.folder").open_folder(self.folder(data_root), self.damaged)
-        lines: tuple[str, ...] = opened.remarks()
-        return lines
+        return tuple(line for opened in self._opened(data_root) for line in opened.remarks())
 
     def digest(self, data_root: Path) -> str:
-        """Digest of labels, splits and videos."""
-        opened = import_module("trainables.data.frames.folder").open_folder(self.folder(data_root), self.damaged)
-        digest: str = opened.digest()
-        return digest
+        """Digest of labels, splits and videos, trimmed clips included."""
+        digests = [str(opened.digest()) for opened in self._opened(data_root)]
+        return digests[0] if len(digests) == 1 else sha256(" ".join(digests).encode()).hexdigest()
+
+    def _opened(self, data_root: Path) -> list[Any]:
+        """The folder, and that of the trimmed clips where there are some."""
+        module, own = import_module("trainables.data.frames.folder"), self.folder(data_root)
+        return [module.open_folder(f, self.damaged) for f in (own, module.trimmed_folder(own)) if f is not None]
 
     def open(self, data_root: Path) -> Any:
         """Open for reading; frames are decoded when they are wanted."""

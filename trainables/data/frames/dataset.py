@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trainables.data.batches.labelled import LabelledVideos
 from trainables.data.batches.passes import Pass
-from trainables.data.frames.folder import Damaged, open_folder
+from trainables.data.frames.folder import Damaged, check_clips, open_folder, trimmed_folder
 from trainables.data.frames.loader import FramesVideo, frame_input, load_frame_batches
 from trainables.data.schema import TRIMMED
 from trainables.data.video.reader import VideoReader
@@ -21,8 +21,8 @@ class FrameDataset(LabelledVideos):
     Args:
         folder: of the data set, prepared.
         damaged: what to do with videos that cannot be read.
-        permute_labels_seed: exchange the annotations of the training videos (a control whose score must be near
-            chance); None = leave them.
+        permute_labels_seed: exchange the annotations of the training videos, and of the trimmed clips (a control whose
+            score must be near chance); None = leave them.
         overfit: select and test are the training videos (a control that says what a model can memorise).
     """
 
@@ -35,6 +35,11 @@ class FrameDataset(LabelledVideos):
         overfit: bool = False,
     ) -> None:
         self._folder = open_folder(folder, damaged)
+        clips = trimmed_folder(folder)
+        self._trimmed: FrameDataset | None = None
+        if clips is not None:
+            self._trimmed = FrameDataset(clips, damaged=damaged, permute_labels_seed=permute_labels_seed)
+            check_clips(self._folder, self._trimmed._folder)
         super().__init__(
             self._folder.videos,
             self._folder.class_names,
@@ -50,7 +55,9 @@ class FrameDataset(LabelledVideos):
 
     def _batches(self, split: str, wanted: Pass) -> Iterator[Batch]:
         if split == TRIMMED:
-            raise ValueError(f"split '{TRIMMED}': {self._folder.folder} has no trimmed clips")
+            if self._trimmed is None:
+                raise ValueError(f"split '{TRIMMED}': {self._folder.folder} has no trimmed clips")
+            return self._trimmed._batches("train", wanted)
         fps = frame_input(wanted.sampling).fps
         videos = [self._labelled(index, fps) for index in self._of(split)]
         return load_frame_batches(videos, len(self.class_names), self._reader, wanted)

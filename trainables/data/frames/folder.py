@@ -5,6 +5,7 @@
     annotations.json   any known form; the subset of a video is its split: train, select or test
     videos/            <video id>.<ending>, also in subfolders
     inventory.json     made by :func:`prepare_folder`
+    trimmed/           where there are trimmed clips: a folder of the same form, all of it in train
 
 An annotated video that cannot be read is an error, or left out and listed; nothing else is left out. Videos without
 annotation are no part of the data set.
@@ -24,7 +25,7 @@ import numpy as np
 from trainables.data.annotations import AnnotatedVideo, AnnotationSet
 from trainables.data.batches.annotated import Annotations, SplitVideo
 from trainables.data.readers import read_annotations
-from trainables.data.schema import SPLITS
+from trainables.data.schema import SPLITS, TRIMMED
 from trainables.data.video.files import find_videos
 from trainables.data.video.inventory import CheckedVideo, read_inventory, take_inventory
 
@@ -74,6 +75,12 @@ class VideoFolder:
         return hashlib.sha256(json.dumps([list(self.class_names), rows]).encode()).hexdigest()
 
 
+def trimmed_folder(folder: Path) -> Path | None:
+    """Where the trimmed clips of a data set are, None if it has none."""
+    clips = folder / TRIMMED
+    return clips if (clips / ANNOTATIONS_NAME).is_file() else None
+
+
 def prepare_folder(folder: Path, damaged: Damaged, way_out: str) -> None:
     """Check every annotated video that is new or has changed.
 
@@ -91,7 +98,11 @@ def prepare_folder(folder: Path, damaged: Damaged, way_out: str) -> None:
     annotated = _annotated(folder)
     there, _ = find_videos(folder / VIDEOS_NAME)
     wanted = {video.video_id: there[video.video_id] for video in annotated.videos if video.video_id in there}
-    _combine(folder, annotated, take_inventory(folder, wanted), damaged)
+    own = _combine(folder, annotated, take_inventory(folder, wanted), damaged)
+    clips = trimmed_folder(folder)
+    if clips is not None:
+        prepare_folder(clips, damaged, way_out)
+        check_clips(own, open_folder(clips, damaged))
 
 
 def open_folder(folder: Path, damaged: Damaged) -> VideoFolder:
@@ -106,6 +117,22 @@ def open_folder(folder: Path, damaged: Damaged) -> VideoFolder:
         ValueError: as :func:`prepare_folder`, or a file is not what it was then.
     """
     return _combine(folder, _annotated(folder), read_inventory(folder), damaged)
+
+
+def check_clips(own: VideoFolder, clips: VideoFolder) -> None:
+    """Refuse clips that are no trimmed clips of the data set's classes.
+
+    Raises:
+        ValueError: they have other classes, or one is not of the split train.
+    """
+    if clips.class_names != own.class_names:
+        raise ValueError(
+            f"{clips.folder}: the clips have the classes {', '.join(clips.class_names)}, the videos "
+            f"{', '.join(own.class_names)}; they have to be the same"
+        )
+    for video in clips.videos:
+        if video.split != "train":
+            raise ValueError(f"{clips.folder}: clip '{video.video_id}' is in '{video.split}'; clips are all in train")
 
 
 def _annotated(folder: Path) -> AnnotationSet:

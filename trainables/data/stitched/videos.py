@@ -19,8 +19,8 @@ from typing import Any, Literal
 import numpy as np
 
 from trainables.data.frames.folder import ANNOTATIONS_NAME, VIDEOS_NAME
-from trainables.data.schema import SPLITS, Segment
-from trainables.data.stitched.plan import PlannedVideo, Pool, StitchSettings, deal_clips, plan_videos
+from trainables.data.schema import SPLITS, TRIMMED, Segment
+from trainables.data.stitched.plan import Piece, PlannedVideo, Pool, StitchSettings, deal_clips, plan_videos
 from trainables.data.stitched.video_clips import ClipReader, VideoClip, find_clips
 from trainables.data.video.decoders import Frames, decoder_versions
 from trainables.data.video.encode import encoder_name, write_mp4
@@ -43,6 +43,7 @@ class VideoStitchSettings:
         width: columns, even.
         overlap: share of the actions that another class's action joins.
         overlap_style: both in one picture, half and half, or blended.
+        trimmed: also write the training split's clips of the action classes, each a video that its action fills.
     """
 
     plan: StitchSettings
@@ -51,6 +52,7 @@ class VideoStitchSettings:
     width: int = 320
     overlap: float = 0.0
     overlap_style: Literal["side_by_side", "blend"] = "side_by_side"
+    trimmed: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap <= 1:
@@ -147,12 +149,29 @@ def stitch_videos(
             write_mp4(file, frames, fps=settings.fps, height=settings.height, width=settings.width)
             videos.append(_describe(plan, overlays, settings.plan.snippet_seconds))
         _write_json(scratch / ANNOTATIONS_NAME, activitynet_annotations(videos, names, settings))
+        if settings.trimmed:
+            _write_trimmed(scratch / TRIMMED, pools["train"], names, settings, clip_reader)
         _write_json(scratch / BUILDER_NAME, _builder(found, videos, settings, clip_reader))
         scratch.rename(out)
     except BaseException:
         shutil.rmtree(scratch)
         raise
     return videos, names
+
+
+def _write_trimmed(
+    folder: Path, pool: Pool[VideoClip], names: Sequence[str], settings: VideoStitchSettings, reader: ClipReader
+) -> None:
+    """Clips of the action classes, of the same size and rate as the videos."""
+    (folder / VIDEOS_NAME).mkdir(parents=True)
+    pieces = [Piece(clip, label) for label, own in enumerate(pool.actions) for clip in own]
+    plans = [PlannedVideo(f"clip_{number:05d}", "train", (piece,)) for number, piece in enumerate(pieces)]
+    for plan in plans:
+        file = folder / VIDEOS_NAME / f"{plan.video_id}.mp4"
+        frames = compose(plan, [], settings.overlap_style, reader)
+        write_mp4(file, frames, fps=settings.fps, height=settings.height, width=settings.width)
+    videos = [_describe(plan, [], settings.plan.snippet_seconds) for plan in plans]
+    _write_json(folder / ANNOTATIONS_NAME, activitynet_annotations(videos, names, settings))
 
 
 def draw_overlays(

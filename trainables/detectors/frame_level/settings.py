@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 from trainables.config import Phase, Sampling, param
+from trainables.detectors.frame_level.pretrain import Pretrain
+
+_PRETRAIN = Pretrain()
 
 _SCRIPTS = "training scripts of piergiaj/super-events-cvpr18, piergiaj/tgm-icml19, dairui01/PDAN"
 
@@ -85,6 +89,20 @@ class HeadConfig(FrameLevelConfig):
     """Base of the heads on stored features: whole videos, every feature as it is, padded to the batch's longest."""
 
     inputs: ClassVar[str] = "feats"
+
+    pretrain: Pretrain = _PRETRAIN
+
+    def check_data(self, dataset: Any, data_root: Path) -> None:
+        """Pretraining needs trimmed clips.
+
+        Raises:
+            ValueError: the data set has none.
+        """
+        self.pretrain.check_data(dataset, data_root)
+
+    def phases(self) -> tuple[Phase, ...]:
+        """One phase, after pretraining if there is any: one random sample of each of equal parts of a clip."""
+        return self.pretrain.before(super().phases(), Sampling("sparse", "uniform", self.pretrain.length))
 
     def sampling(self) -> Sampling:
         """Whole videos."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from trainables.detectors.frame_level.network import FrameNetwork
 from trainables.layers.dilated_attention import DilatedAttention
 
 
-class PdanNetwork(nn.Module):
+class PdanNetwork(FrameNetwork):
     """Logits of every frame through blocks of dilated attention, each added to what went in.
 
     Source: Dai et al., WACV 2021; dairui01/PDAN:PDAN.py. Differs: padding is 0 from the first layer on (there that
@@ -29,6 +30,10 @@ class PdanNetwork(nn.Module):
         self.bottleneck = nn.ModuleList(nn.Conv1d(width, width, 1) for _ in range(blocks))
         self.dropout = nn.Dropout(dropout)
         self.classes = nn.Conv1d(width, num_classes, 1)
+
+    def renew_classes(self) -> None:
+        """The last layer."""
+        self.classes.reset_parameters()
 
     def forward(self, feats: Tensor, valid_mask: Tensor) -> Tensor:
         """(B, K, T) of (B, D, T)."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from trainables.detectors.frame_level.network import FrameNetwork
 from trainables.layers.super_events import SuperEvents
 
 
-class SuperEventNetwork(nn.Module):
+class SuperEventNetwork(FrameNetwork):
     """Logits of every frame: of its features, and of the video's super-events.
 
     Source: piergiaj/super-events-cvpr18:super_event_models.py.
@@ -24,7 +25,15 @@ class SuperEventNetwork(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.video = SuperEvents(width=feat_dim, num_classes=num_classes, num_filters=num_filters, dropout=dropout)
         self.frame = nn.Conv1d(feat_dim, num_classes, 1)
-        bound = (2 * feat_dim) ** -0.5
+        self._begin_frame()
+
+    def renew_classes(self) -> None:
+        """Both classifiers; the filters of the super-events stay."""
+        self.video.renew_classes()
+        self._begin_frame()
+
+    def _begin_frame(self) -> None:
+        bound = (2 * self.frame.in_channels) ** -0.5
         for parameter in self.frame.parameters():
             nn.init.uniform_(parameter, -bound, bound)
 

@@ -7,11 +7,12 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from trainables.detectors.frame_level.network import FrameNetwork
 from trainables.layers.super_events import SuperEvents
 from trainables.layers.tgm import Shape, TgmLayer
 
 
-class TgmNetwork(nn.Module):
+class TgmNetwork(FrameNetwork):
     """Logits of every frame from its features, from TGM layers around it and from the video's super-events.
 
     Source: piergiaj/tgm-icml19:models.py (``Hierarchy``).
@@ -52,6 +53,11 @@ class TgmNetwork(nn.Module):
         self.video = SuperEvents(width=feat_dim, num_classes=num_classes, num_filters=num_filters, dropout=0.0)
         self.hidden = nn.Conv1d(2 * feat_dim + num_classes, hidden, 1)
         self.classes = nn.Conv1d(hidden, num_classes, 1)
+
+    def renew_classes(self) -> None:
+        """The last layer, and the super-events' evidence for the classes, which goes into the one before."""
+        self.video.renew_classes()
+        self.classes.reset_parameters()
 
     def forward(self, feats: Tensor, valid_mask: Tensor) -> Tensor:
         """(B, K, T) of (B, D, T)."""

@@ -11,8 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from trainables.detectors.frame_level.network import FrameNetwork
+from trainables.detectors.x3d.network import FrameX3D
 
-class OnFrames(nn.Module):
+
+class OnFrames(FrameNetwork):
     """A per-frame network on batches of frames.
 
     In training a batch goes through as it is. At test a video's answers do not depend on what else is in the batch:
@@ -55,6 +58,13 @@ class OnFrames(nn.Module):
         counts = valid_mask.sum(dim=1).tolist()
         found = [self._whole(video[None, :, :count]) for video, count in zip(frames, counts, strict=True)]
         return torch.cat([F.pad(own, (0, frames.shape[2] - own.shape[2])) for own in found])
+
+    def renew_classes(self) -> None:
+        """The classifier of X3D; networks of two streams have no pretraining of their own."""
+        if not isinstance(self.inner, FrameX3D):
+            super().renew_classes()
+        else:
+            self.inner.fc2.linear.reset_parameters()
 
     def of_clips(self, frames: Tensor, valid_mask: Tensor) -> Tensor:
         """(B, 3, T, H, W) normalised frames in training, or one part at test -> (B, K, T)."""
