@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from trainables.config import Phase, Sampling
 from trainables.detections import Detections, FrameScores, GroundTruth
-from trainables.records import Batch, Outputs, RawOutput, Supervision
+from trainables.records import Batch, Outputs, PooledRegions, RawOutput, Supervision
 
 #: A host as a task sees it.
 View = Callable[[Batch], Outputs]
@@ -118,19 +118,19 @@ class RoiHost(Detector, Protocol):
     classification_loss_name: str
 
     def loss_counts(self, outputs: Outputs, batch: Batch) -> Mapping[str, float]:
-        """See :meth:`TaskBase.loss_counts`; ``classification_loss_name`` is among them."""
+        """See :meth:`TaskBase.loss_counts`."""
         ...
 
-    def pool(self, outputs: Outputs, segments: Tensor) -> Tensor:
-        """(M, 3) input index, start, end in temporal samples -> (M, D0), differentiable in the shared map."""
+    def pool(self, outputs: Outputs, segments: Tensor) -> PooledRegions:
+        """(M, 3) input index, start, end in temporal samples -> M regions, differentiable in the shared map."""
         ...
 
-    def roi_trunk(self, pooled: Tensor) -> Tensor:
-        """(M, D0) -> (M, D), the trunk its own regions go through."""
+    def roi_trunk(self, pooled: PooledRegions) -> Tensor:
+        """(M, D), from the trunk its own regions go through."""
         ...
 
     def new_trunk(self) -> nn.Module:
-        """Another trunk, of the same shape and with the weights the own one has now."""
+        """Another trunk, of the same shape, for the same argument, and with the weights the own one has now."""
         ...
 
     def classification_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -208,7 +208,8 @@ class TaskBase(torch.nn.Module):
     def loss_counts(self, outputs: Outputs, batch: Batch) -> Mapping[str, float]:
         """Loss name -> how many things the loss is the mean of, where these are not the inputs of the batch.
 
-        With several workers the joint loss is the mean over the things of all of them.
+        With several workers the joint loss is the mean over the things of all of them. A loss that is no mean over
+        things of single inputs is made of :func:`trainables.layers.joint_rows.joint_rows`, and not named here.
         """
         return {}
 

@@ -128,6 +128,25 @@ class RoiView:
 
 
 @dataclass(frozen=True)
+class PooledRegions:
+    """Pooled features of regions, with the inputs they are of.
+
+    Attributes:
+        feats: (M, D0).
+        owner: (M,) int64 index into the batch.
+        num_inputs: B.
+    """
+
+    feats: Tensor
+    owner: Tensor
+    num_inputs: int
+
+    def detach(self) -> PooledRegions:
+        """The same without gradient."""
+        return dataclasses.replace(self, feats=self.feats.detach())
+
+
+@dataclass(frozen=True)
 class Outputs:
     """What a detector's ``forward`` returns: views for tasks, and what its own losses and ``detect`` need.
 

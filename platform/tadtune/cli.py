@@ -11,7 +11,7 @@ import typer
 from tadtune.jobs import verbs as job_verbs
 from tadtune.spec import components
 from tadtune.spec.errors import StudyError
-from tadtune.track import verbs as server_verbs
+from tadtune.track.mlflow_tracking import verbs as server_verbs
 
 if TYPE_CHECKING:
     from tadtune.spec.study import Study
@@ -170,7 +170,7 @@ def ui(
     port: Annotated[int, typer.Option(help="Port on loopback.")] = 5000,
 ) -> None:
     """Open MLflow's pages on this machine's studies (loopback only)."""
-    from tadtune.track.mlflow_server import Server, serve
+    from tadtune.track.mlflow_tracking.server import Server, serve
     from tadtune.track.storage import storage_folder
 
     raise typer.Exit(serve(Server(storage_folder(storage), port), typer.echo))

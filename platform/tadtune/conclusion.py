@@ -7,7 +7,7 @@ from pathlib import Path
 from tadtune.report import write_reports
 from tadtune.report.summaries import summary_runs
 from tadtune.spec.study import Study
-from tadtune.track.mlflow_store import Summary
+from tadtune.track.mlflow_tracking.runs import Summary
 from tadtune.track.study_folder import StudyFolder
 
 

@@ -7,7 +7,7 @@ import os
 from rich.console import Console
 from rich.table import Table
 
-from tadtune.plan.ablation import plan_ablation
+from tadtune.plan.ablation import plan_ablation, rows_on_baseline_data
 from tadtune.plan.definition import study_definition
 from tadtune.plan.power import detectable_difference, estimate_cost, seed_noise
 from tadtune.plan.trial import Trial, make_trial
@@ -86,7 +86,8 @@ def _print_ablation(study: Study, results: dict[str, Result | None], console: Co
         if result is not None and result.status == "complete":
             values.setdefault(item.row, []).append(result.metrics[f"test/{study.metric.name}"])
     console.print(table)
-    noise = seed_noise(values)
+    same_data = rows_on_baseline_data(study.ablation)
+    noise = seed_noise({row: found for row, found in values.items() if row in same_data})
     seeds = len(study.ablation.seeds)
     smallest = detectable_difference(noise.sd, seeds)
     console.print(

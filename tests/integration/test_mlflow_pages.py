@@ -13,7 +13,7 @@ from browsing import needs_browser, open_browser
 from mlflow import MlflowClient
 from toy_runs import Here, MlflowServer, wait_until
 
-from tadtune.track.mlflow_store import default_uri
+from tadtune.track.mlflow_tracking.runs import default_uri
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, needs_browser]
 

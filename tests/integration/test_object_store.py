@@ -26,14 +26,14 @@ from tadtune.conclusion import conclude
 from tadtune.run.engine import Outcome, Settings, run_study
 from tadtune.spec.errors import StudyError
 from tadtune.spec.parse import parse_study
-from tadtune.track import lease
+from tadtune.track.object_store import lease
+from tadtune.track.object_store.objects import open_store
 from tadtune.track.record import Result
 from tadtune.track.storage import study_folder
-from tadtune.track.store import open_store
 
 pytestmark = pytest.mark.slow
 
-SHORT = "import tadtune.track.lease as l; l.TTL_S = 3.0; from tadtune.cli import main; main()"
+SHORT = "import tadtune.track.object_store.lease as l; l.TTL_S = 3.0; from tadtune.cli import main; main()"
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ import pytest
 from mlflow import MlflowClient
 from toy_runs import free_port, wait_until
 
-from tadtune.track.mlflow_check import tracking_problem
+from tadtune.track.mlflow_tracking.check import tracking_problem
 
 pytestmark = pytest.mark.slow
 

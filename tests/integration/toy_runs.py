@@ -26,8 +26,8 @@ from rich.console import Console
 from tadtune.conclusion import conclude
 from tadtune.run.engine import Outcome, Settings, run_study
 from tadtune.spec.parse import parse_study
-from tadtune.track.mlflow_database import make_sqlite
-from tadtune.track.mlflow_server import Server
+from tadtune.track.mlflow_tracking.database import make_sqlite
+from tadtune.track.mlflow_tracking.server import Server
 from tadtune.track.record import TrialRecord
 
 

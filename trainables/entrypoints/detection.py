@@ -32,6 +32,7 @@ from trainables.entrypoints.workers import (
     joint_size,
     same_buffers,
     same_weights,
+    sharing,
 )
 from trainables.evaluation.detection.detection_map import DetectionMap
 from trainables.evaluation.frames.scores import truth_for
@@ -138,7 +139,7 @@ class DetectionTrial:
                     batch = task.transform(batch, generator)
                 batch = batch.to(self._device)
             with draws.of(own, joint):
-                losses = self._step(batch, phase, optimizer, step=step)
+                losses = self._step(batch, phase, optimizer, joint=joint, step=step)
             seen += joint
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + value * joint
@@ -182,14 +183,24 @@ class DetectionTrial:
                 module.eval()
         return self._optimizer
 
-    def _step(self, batch: Batch | None, phase: Phase, optimizer: torch.optim.Optimizer, step: int) -> dict[str, float]:
+    def _step(
+        self, batch: Batch | None, phase: Phase, optimizer: torch.optim.Optimizer, *, joint: int, step: int
+    ) -> dict[str, float]:
         """One step of all processes together; ``batch`` is this one's share, None where it has no inputs left.
+
+        Args:
+            batch: see above.
+            phase: of the recipe.
+            optimizer: of the phase.
+            joint: inputs of all processes.
+            step: number within the epoch.
 
         Returns:
             The losses of the joint batch.
         """
         weights = {**phase.loss_weights, **self._task_weights}
-        terms, counts = ({}, {}) if batch is None else self._terms(batch, phase)
+        with sharing(0 if batch is None else len(batch.video_ids), joint, self._rank, self._world_size):
+            terms, counts = ({}, {}) if batch is None else self._terms(batch, phase)
         own = {name: float(term.detach()) for name, term in terms.items()}
         values, shares = joint_losses(own, counts, sorted(weights), self._world_size)
         if terms:

@@ -1,20 +1,23 @@
 """Several processes that train one trial as one process would: joint batches, joint losses, joint random draws.
 
 Every process has its own rows of each batch (row i is with process i modulo their number). What follows holds up to
-the rounding of sums: a loss that is a mean over inputs, or over what ``loss_counts`` names, has the value and the
-gradient of the joint batch, and dropout draws what one process would draw. Works on ``torch.distributed`` as Ray Train
-sets it up; with one process everything is the identity.
+the rounding of sums: a loss that is a mean over inputs, or over what ``loss_counts`` names, or is made of joint rows,
+has the value and the gradient of the joint batch, and dropout draws what one process would draw. Works on
+``torch.distributed`` as Ray Train sets it up; with one process everything is the identity.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from trainables.layers.joint_rows import Others, beside
 
 
 def same_weights(module: nn.Module, world_size: int) -> None:
@@ -58,6 +61,38 @@ def joint_losses(
     return joint, shares
 
 
+@contextmanager
+def sharing(own: int, joint: int, rank: int, world_size: int) -> Iterator[None]:
+    """Within it the losses of a step reach each other's rows, see :mod:`trainables.layers.joint_rows`.
+
+    A process without inputs takes part in every exchange of the others, however many these are.
+
+    Args:
+        own: inputs of this process.
+        joint: inputs of all processes, at least 1.
+        rank: this process.
+        world_size: number of processes.
+    """
+    if world_size == 1:
+        yield
+        return
+    present = min(joint, world_size)  # rows go round: who has inputs comes first
+    if own == 0:
+        yield
+        while _gather(None, world_size)[0] is not None:
+            pass
+        return
+
+    def gather(rows: Tensor) -> list[Tensor]:
+        parts = _gather(rows.cpu(), world_size)[:present]
+        return [part.to(rows.device) for part in parts]
+
+    with beside(Others(gather, rank, own / joint)):
+        yield
+    if present < world_size:
+        _gather(None, world_size)  # those without inputs wait for no more
+
+
 def add_gradients(module: nn.Module, world_size: int) -> None:
     """Every gradient becomes the sum over processes, in one reduction.
 
@@ -79,11 +114,13 @@ def add_gradients(module: nn.Module, world_size: int) -> None:
 
 def gather_list(own: list[Any], world_size: int) -> list[Any]:
     """Everybody's items, on every process."""
-    if world_size == 1:
-        return own
+    return own if world_size == 1 else [item for part in _gather(own, world_size) for item in part]
+
+
+def _gather(own: Any, world_size: int) -> list[Any]:
     parts: list[Any] = [None] * world_size
     _reach(partial(dist.all_gather_object, parts, own))
-    return [item for part in parts for item in part]
+    return parts
 
 
 def _from_first(tensors: Iterable[Tensor]) -> None:

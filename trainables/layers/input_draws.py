@@ -21,7 +21,31 @@ def uniform_of_inputs(counts: Tensor) -> Tensor:
     Returns:
         (sum of ``counts``,) float64, on the CPU.
     """
-    high, low = (torch.rand(len(counts), 2) * 2**24).long().unbind(1)  # as many bits as a float32 has
-    own = [torch.Generator().manual_seed(seed) for seed in (high * 2**24 + low).tolist()]
-    rows = zip(counts.tolist(), own, strict=True)
+    rows = zip(counts.tolist(), _generators(len(counts), torch.device("cpu")), strict=True)
     return torch.cat([torch.rand(count, dtype=torch.float64, generator=generator) for count, generator in rows])
+
+
+def dropout_of_inputs(x: Tensor, owner: Tensor, num_inputs: int, *, p: float, training: bool) -> Tensor:
+    """Dropout of rows that are no inputs but belong to some, drawn for each input as above.
+
+    Args:
+        x: (M, D).
+        owner: (M,) int64 the input of each row.
+        num_inputs: B.
+        p: share that is dropped, below 1.
+        training: leaves ``x`` as it is where not.
+    """
+    if not training or p == 0:
+        return x
+    order = torch.argsort(owner, stable=True)
+    counts = torch.bincount(owner, minlength=num_inputs).tolist()
+    kept = x.new_empty(x.shape)
+    for rows, generator in zip(torch.split(order, counts), _generators(num_inputs, x.device), strict=True):
+        kept[rows] = x.new_empty(len(rows), x.shape[1]).bernoulli_(1 - p, generator=generator)
+    return x * kept / (1 - p)
+
+
+def _generators(num_inputs: int, device: torch.device) -> list[torch.Generator]:
+    """One for each input, seeded by a row of a draw that processes share."""
+    high, low = (torch.rand(num_inputs, 2) * 2**24).long().unbind(1)  # as many bits as a float32 has
+    return [torch.Generator(device).manual_seed(seed) for seed in (high * 2**24 + low).tolist()]

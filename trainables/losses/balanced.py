@@ -1,12 +1,15 @@
 """Classification losses in which positives and negatives weigh the same, however many there are of each.
 
-A set that is empty adds 0, never NaN, and the graph stays connected.
+A set that is empty adds 0, never NaN, and the graph stays connected. Sets are those of the joint batch where several
+processes share it.
 """
 
 from __future__ import annotations
 
 from torch import Tensor
 from torch.nn import functional as F
+
+from trainables.layers.joint_rows import joint_rows
 
 
 def mined_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -24,9 +27,9 @@ def mined_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     taken = labels >= 0
     loss = F.cross_entropy(logits[taken], labels[taken], reduction="none")
     positive = labels[taken] > 0
-    negatives = loss[~positive]
-    hardest = negatives.topk(min(int(positive.sum()), len(negatives))).values
-    return _mean(loss[positive]) + _mean(hardest)
+    positives, negatives = joint_rows(loss[positive]), joint_rows(loss[~positive])
+    hardest = negatives.topk(min(len(positives), len(negatives))).values
+    return _mean(positives) + _mean(hardest)
 
 
 def balanced_binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -42,7 +45,8 @@ def balanced_binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     Returns:
         scalar.
     """
-    return 0.5 * (_mean(F.softplus(-logits[labels])) + _mean(F.softplus(logits[~labels])))
+    positives, negatives = joint_rows(F.softplus(-logits[labels])), joint_rows(F.softplus(logits[~labels]))
+    return 0.5 * (_mean(positives) + _mean(negatives))
 
 
 def _mean(values: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from trainables.layers.joint_rows import joint_rows, of_first
 from trainables.losses.mmd import Kernel, mean_squared_distance, mmd2
 from trainables.records import Batch
 
@@ -74,7 +75,8 @@ class TransferLoss(nn.Module):
     def forward(self, pooled: Tensor, video_labels: Tensor) -> Tensor:
         """Squared MMD between clips and videos, mean over the classes of the batch that have clips, and over P.
 
-        The clips are drawn from torch's global generator. The bandwidth is the mean squared distance over all vectors
+        The batch is the joint one where several processes share it. The clips are drawn from torch's global generator,
+        the first process's. The bandwidth is the mean squared distance over all vectors
         of the step: with one clip and one video of a class, its own would make the value a constant.
 
         Args:
@@ -84,6 +86,7 @@ class TransferLoss(nn.Module):
         if not len(self.bank):
             raise ValueError("knowledge transfer: the bank is empty; it is filled before the first loss")
         bank = self.bank.to(pooled)
+        pooled, video_labels = joint_rows(pooled), joint_rows(video_labels)
         drawn = self._draw(video_labels)
         if not drawn:
             return pooled.sum() * 0.0
@@ -105,7 +108,7 @@ class TransferLoss(nn.Module):
         for label in torch.nonzero(video_labels.sum(dim=0) > 0)[:, 0].tolist():
             rows = torch.nonzero(self.labels[:, label] > 0)[:, 0]
             if len(rows):
-                rows = rows[torch.randperm(len(rows))[: self._num_trimmed].to(rows.device)]
+                rows = rows[of_first(torch.randperm(len(rows))[: self._num_trimmed]).to(rows.device)]
                 drawn.append((rows, torch.nonzero(video_labels[:, label] > 0)[:, 0]))
         return drawn
 

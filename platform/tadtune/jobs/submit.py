@@ -16,7 +16,7 @@ from tadtune.jobs.package import Package, select_files
 from tadtune.plan.trial import digest
 from tadtune.spec.errors import StudyError
 from tadtune.spec.study import Study
-from tadtune.track.store import below, is_address
+from tadtune.track.object_store.objects import below, is_address
 
 #: How a job is stopped: the driver gets the signal it knows, and the time to end its trials and say how to resume.
 STOP_ENVIRONMENT = {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": "30"}

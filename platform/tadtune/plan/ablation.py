@@ -27,3 +27,15 @@ def plan_ablation(study: Study) -> list[PlannedTrial]:
     assert isinstance(ablation, Ablation), "an ablation study"
     first = {row.key: make_trial(study, row.parts, row.values, 0) for row in ablation.rows}
     return [PlannedTrial(key, replace(trial, seed=seed)) for seed in ablation.seeds for key, trial in first.items()]
+
+
+def rows_on_baseline_data(ablation: Ablation) -> frozenset[str]:
+    """Rows with the baseline's data set and settings of it, which share one noise between seeds.
+
+    A control whose labels are exchanged, or a row with less data, scatters as it does for reasons of its own.
+    """
+    data = {
+        row.key: (row.parts.dataset, {path: v for path, v in row.values.items() if path.startswith("dataset.")})
+        for row in ablation.rows
+    }
+    return frozenset(key for key, of_row in data.items() if of_row == data[ablation.baseline])

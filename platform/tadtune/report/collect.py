@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+from tadtune.plan.ablation import rows_on_baseline_data
 from tadtune.report.ablation import collect_ablation
 from tadtune.report.data import AblationReport, Measurement, ReportData, SweepReport
 from tadtune.report.evidence import collect_evidence
@@ -114,6 +115,8 @@ def _measure(
     methods = {gap[f"test/{headline}"].method for gap in gaps if f"test/{headline}" in gap}
     if study.ablation is not None:
         seeds, planned = study.ablation.seeds, len(records)
+        same_data = rows_on_baseline_data(study.ablation)
+        rows = {key: statistics for key, statistics in rows.items() if key in same_data}
     else:
         assert study.sweep is not None, "a sweep or an ablation"
         seeds, planned = (study.sweep.seed,), study.sweep.budget.trials

@@ -9,7 +9,7 @@ from tadtune.report.data import RowReport
 from tadtune.spec.combination import build_configs
 from tadtune.spec.study import Study
 from tadtune.spec.tables import PaperRow, PaperTable, find_table
-from tadtune.track.mlflow_store import Summary
+from tadtune.track.mlflow_tracking.runs import Summary
 from tadtune.track.study_folder import StudyFolder
 
 

@@ -36,11 +36,11 @@ from tadtune.search.source import ListSource, TrialSource
 from tadtune.spec.errors import StudyError
 from tadtune.spec.study import Study
 from tadtune.track.checkpoints import CheckpointBudget
-from tadtune.track.mlflow_store import Summary, check_tracking, default_uri
+from tadtune.track.mlflow_tracking.runs import Summary, check_tracking, default_uri
+from tadtune.track.mlflow_tracking.tracker import Tracker
 from tadtune.track.record import Result
 from tadtune.track.storage import storage_folder, study_folder
 from tadtune.track.study_folder import StudyFolder
-from tadtune.track.tracker import Tracker
 
 
 @dataclass(frozen=True)

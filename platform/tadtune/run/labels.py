@@ -8,7 +8,7 @@ from typing import Any
 from tadtune.plan.ablation import PlannedTrial
 from tadtune.plan.trial import Trial, reduced_precision
 from tadtune.spec.study import Study
-from tadtune.track.tracker import Labels
+from tadtune.track.mlflow_tracking.tracker import Labels
 
 SPLIT_PROTOCOL = "searched on select (cut from the training videos), test scored once"
 

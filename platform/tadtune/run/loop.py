@@ -18,9 +18,9 @@ from tadtune.search.inner import tune_inference
 from tadtune.spec import components
 from tadtune.spec.combination import Configs, build_configs
 from tadtune.track.faults import RETRIES, Attempt, kind_of_exception, last_line
+from tadtune.track.object_store.record import open_record
 from tadtune.track.provenance import provenance
 from tadtune.track.record import Report, Result, TrialRecord
-from tadtune.track.stored_record import open_record
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import ray
 from tadtune.spec.combination import build_configs
 from tadtune.spec.errors import StudyError
 from tadtune.spec.study import Study
-from tadtune.track.store import open_store
+from tadtune.track.object_store.objects import open_store
 from tadtune.track.study_folder import StudyFolder
 
 #: Free disk below which nothing starts, bytes.

@@ -9,8 +9,8 @@ from typing import Any
 
 from tadtune.run.job import Job
 from tadtune.run.loop import Place, run_trial
+from tadtune.track.object_store.record import open_record
 from tadtune.track.record import attempt_of_death
-from tadtune.track.stored_record import open_record
 
 
 def train_worker(config: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tadtune.track.store import is_address, local_folder
+from tadtune.track.object_store.objects import is_address, local_folder
 from tadtune.track.study_folder import StudyFolder
 
 
@@ -27,7 +27,7 @@ def study_folder(storage: str, slug: str, say: Callable[[str], object] = print) 
     """
     if not is_address(storage):
         return StudyFolder(storage_folder(storage), slug)
-    from tadtune.track.store import open_store
-    from tadtune.track.stored_study import StoredStudyFolder
+    from tadtune.track.object_store.objects import open_store
+    from tadtune.track.object_store.study import StoredStudyFolder
 
     return StoredStudyFolder(storage_folder(storage), slug, open_store(storage), say)

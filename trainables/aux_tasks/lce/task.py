@@ -14,6 +14,7 @@ from trainables.aux_tasks.lce.config import Config
 from trainables.aux_tasks.lce.voting import stored_voters, voted_detections
 from trainables.contracts import RoiHost, TaskBase
 from trainables.detections import Detections
+from trainables.layers.joint_rows import joint_rows
 from trainables.layers.offsets import decode_ends, encode_ends
 from trainables.losses.gaussian_kl import deviation, gaussian_kl
 from trainables.records import Batch, Outputs, RawOutput, RoiView
@@ -64,17 +65,19 @@ class Lce(TaskBase):
         return {
             "lce": total / counted.sum().clamp(min=1),
             "lce_sigma": sigma.sum() / max(sigma.numel(), 1),
-            "lce_sigma_error_corr": _correlation(sigma.flatten(), error.detach().abs().flatten()),
+            "lce_sigma_error_corr": _correlation(
+                joint_rows(sigma.flatten()), joint_rows(error.detach().abs().flatten())
+            ),
         }
 
     def loss_counts(self, outputs: Outputs, batch: Batch) -> Mapping[str, float]:
-        """N, and positive regions. The correlation over the joint batch is none of theirs; their mean is logged."""
+        """N, and positive regions; the correlation is made of joint rows."""
         if outputs.rois is None or outputs.rois.labels is None:
             raise ValueError("lce needs the host's rois with labels")
         labels = outputs.rois.labels
         positives = float((labels > 0).sum())
         counted = float(self._counted(labels).sum())
-        return {"lce": counted, "lce_sigma": positives, "lce_sigma_error_corr": positives}
+        return {"lce": counted, "lce_sigma": positives}
 
     def _counted(self, labels: Tensor) -> Tensor:
         """(R,) True for the N regions that the loss is divided by."""

@@ -62,8 +62,8 @@ class Refine(TaskBase):
     def loss_counts(self, outputs: Outputs, batch: Batch) -> Mapping[str, float]:
         """As of the host's classification loss."""
         (host,) = self._host
-        counts = host.loss_counts(outputs, batch)
-        return {"refine": counts[host.classification_loss_name]}
+        counts, name = host.loss_counts(outputs, batch), host.classification_loss_name
+        return {"refine": counts[name]} if name in counts else {}
 
     def refine(self, outputs: Outputs, batch: Batch) -> Outputs:
         """The host's outputs with corrected class logits."""

@@ -24,8 +24,7 @@ from trainables.layers.offsets import decode_ends
 from trainables.records import Batch, Outputs, RawOutput, RoiView, SegmentTargets
 
 _LOSSES = ("cpd_class", "cpd_offset", "rpd_class", "rpd_offset", "fgd_boundary", "fgd_offset", "positive_regions")
-#: Step and kind of the losses that are means over positives.
-_POSITIVES = (("cpd", "class"), ("cpd", "offset"), ("rpd", "class"), ("rpd", "offset"), ("fgd", "offset"))
+_STEPS = ("cpd", "rpd", "fgd")
 
 
 class PbrNet(Regions):
@@ -137,8 +136,8 @@ class PbrNet(Regions):
         return found
 
     def loss_counts(self, outputs: Outputs, batch: Batch) -> Mapping[str, float]:
-        """Positives of each step, of which the mined negatives are as many; regions that CPD does not reject."""
-        positives = {f"{step}_{kind}": outputs.terms[f"{step}_labels"] > 0 for step, kind in _POSITIVES}
+        """Positives of each step; regions that CPD does not reject. The others are made of joint rows."""
+        positives = {f"{step}_offset": outputs.terms[f"{step}_labels"] > 0 for step in _STEPS}
         regions = outputs.terms["rpd_labels"] >= 0
         return {name: float(rows.sum()) for name, rows in {**positives, "positive_regions": regions}.items()}
 

@@ -15,7 +15,18 @@ from torch import Tensor, nn
 from trainables.layers.offsets import ends_from_centre_length
 from trainables.layers.soi_pool import soi_pool
 from trainables.losses.balanced import mined_cross_entropy
-from trainables.records import Outputs, RoiView
+from trainables.records import Outputs, PooledRegions, RoiView
+
+
+class _Trunk(nn.Sequential):
+    """Layers for the features of regions."""
+
+    def forward(self, pooled: PooledRegions) -> Tensor:
+        """(M, D)."""
+        feats = pooled.feats
+        for layer in self:
+            feats = layer(feats)
+        return feats
 
 
 class Regions(nn.Module):
@@ -44,7 +55,7 @@ class Regions(nn.Module):
         self._bins = bins
         self._width = width
         if width is not None:
-            self.roi_trunk = nn.Sequential(nn.Linear(self.pooled_channels, width), nn.ReLU())
+            self.roi_trunk = _Trunk(nn.Linear(self.pooled_channels, width), nn.ReLU())
 
     @property
     def roi_channels(self) -> int:
@@ -59,12 +70,13 @@ class Regions(nn.Module):
             )
         return self._width
 
-    def pool(self, outputs: Outputs, segments: Tensor) -> Tensor:
-        """(M, 3) input index, start, end in temporal samples -> (M, D0), differentiable in the shared map."""
+    def pool(self, outputs: Outputs, segments: Tensor) -> PooledRegions:
+        """(M, 3) input index, start, end in temporal samples -> M regions, differentiable in the shared map."""
         return self._pooled(outputs.terms["map"], segments)
 
-    def _pooled(self, shared: Tensor, segments: Tensor) -> Tensor:
-        return soi_pool(shared, segments, samples_per_cell=self.samples_per_cell, bins=self._bins).flatten(1)
+    def _pooled(self, shared: Tensor, segments: Tensor) -> PooledRegions:
+        feats = soi_pool(shared, segments, samples_per_cell=self.samples_per_cell, bins=self._bins).flatten(1)
+        return PooledRegions(feats, segments[:, 0].long(), len(shared))
 
     def new_trunk(self) -> nn.Module:
         """A copy of the trunk, with the weights it has now.
@@ -72,12 +84,12 @@ class Regions(nn.Module):
         Raises:
             ValueError: the regions have no features.
         """
-        trunk = nn.Sequential(nn.Linear(self.pooled_channels, self.roi_channels), nn.ReLU())
+        trunk = _Trunk(nn.Linear(self.pooled_channels, self.roi_channels), nn.ReLU())
         trunk.load_state_dict(self.roi_trunk.state_dict())
         return trunk
 
     def classification_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Positives beside as many of the hardest negatives; regions of label -1 take no part."""
+        """Positives beside as many of the joint batch's hardest negatives; regions of label -1 take no part."""
         return mined_cross_entropy(logits, labels)
 
     def roi_offsets(self, outputs: Outputs) -> Tensor:

@@ -8,6 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from trainables.layers.input_draws import dropout_of_inputs
+from trainables.records import PooledRegions
+
 
 class RoiTrunk(nn.Module):
     """fc6 and, with two layers, fc7, each followed by ReLU and dropout.
@@ -25,13 +28,13 @@ class RoiTrunk(nn.Module):
         self.fc7 = _initialised(nn.Linear(width, width)) if layers == 2 else None
         self.dropout = dropout
 
-    def forward(self, pooled: Tensor) -> Tensor:
-        """(R, D0) -> (R, D)."""
-        # not F.dropout, which processes share where there are as many rows as inputs: these rows are regions
-        hidden = torch.dropout(torch.relu(self.fc6(pooled)), self.dropout, self.training)
-        if self.fc7 is None:
-            return hidden
-        return torch.dropout(torch.relu(self.fc7(hidden)), self.dropout, self.training)
+    def forward(self, pooled: PooledRegions) -> Tensor:
+        """(R, D)."""
+        hidden = self._dropout(torch.relu(self.fc6(pooled.feats)), pooled)
+        return hidden if self.fc7 is None else self._dropout(torch.relu(self.fc7(hidden)), pooled)
+
+    def _dropout(self, x: Tensor, pooled: PooledRegions) -> Tensor:
+        return dropout_of_inputs(x, pooled.owner, pooled.num_inputs, p=self.dropout, training=self.training)
 
 
 def _initialised(layer: nn.Linear) -> nn.Linear:

@@ -26,7 +26,7 @@ from trainables.detectors.r_c3d.targets import AnchorTargets, anchor_targets, sa
 from trainables.detectors.r_c3d.terms import OFFSET_STDS, proposal_losses, region_offset_loss
 from trainables.layers.offsets import ends_from_centre_length
 from trainables.layers.soi_pool import soi_pool
-from trainables.records import Batch, Outputs, RawOutput, RoiView
+from trainables.records import Batch, Outputs, PooledRegions, RawOutput, RoiView
 
 _RPN_LOSSES = ("rpn_class", "rpn_offset")
 _LOSSES = (*_RPN_LOSSES, "roi_class", "roi_offset", "positive_regions")
@@ -192,15 +192,16 @@ class RC3D(nn.Module):
         """Detections of whole videos."""
         return detect_segments(raw, config)
 
-    def pool(self, outputs: Outputs, segments: Tensor) -> Tensor:
-        """(M, 3) input, start, end in samples -> (M, D0), differentiable in the shared map."""
+    def pool(self, outputs: Outputs, segments: Tensor) -> PooledRegions:
+        """(M, 3) input, start, end in samples -> M regions, differentiable in the shared map."""
         return self._pool(outputs.terms["map"], segments)
 
-    def _pool(self, shared: Tensor, segments: Tensor) -> Tensor:
-        return soi_pool(shared, segments, samples_per_cell=self.samples_per_cell, bins=self._bins).flatten(1)
+    def _pool(self, shared: Tensor, segments: Tensor) -> PooledRegions:
+        feats = soi_pool(shared, segments, samples_per_cell=self.samples_per_cell, bins=self._bins).flatten(1)
+        return PooledRegions(feats, segments[:, 0].long(), len(shared))
 
-    def roi_trunk(self, pooled: Tensor) -> Tensor:
-        """(M, D0) -> (M, D)."""
+    def roi_trunk(self, pooled: PooledRegions) -> Tensor:
+        """(M, D)."""
         feats: Tensor = self.trunk(pooled)
         return feats
 

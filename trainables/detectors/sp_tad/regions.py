@@ -21,7 +21,20 @@ from trainables.detectors.sp_tad.pyramid import Levels, window_feats
 from trainables.detectors.sp_tad.settings import Focal, Soi
 from trainables.detectors.sp_tad.stages import Stage
 from trainables.layers.offsets import encode_ends
-from trainables.records import Outputs, RoiView
+from trainables.records import Outputs, PooledRegions, RoiView
+
+
+class _Trunk(nn.Module):
+    """A layer for the features of regions."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, pooled: PooledRegions) -> Tensor:
+        """(M, D)."""
+        feats: Tensor = self.layer(pooled.feats)
+        return feats
 
 
 class Regions(nn.Module):
@@ -50,21 +63,22 @@ class Regions(nn.Module):
         self.classification_loss_name = f"stage{len(stages)}_class"
         self._soi, self._focal = soi, focal
 
-    def pool(self, outputs: Outputs, segments: Tensor) -> Tensor:
-        """(M, 3) input index, start, end in temporal samples -> (M, P D), differentiable in the pyramid."""
+    def pool(self, outputs: Outputs, segments: Tensor) -> PooledRegions:
+        """(M, 3) input index, start, end in temporal samples -> M regions, differentiable in the pyramid."""
         terms, num_samples = outputs.terms, outputs.valid_mask.shape[1]
         levels = Levels(terms["cells"], terms["counts"], terms["strides"], num_samples)
         windows = torch.cat([segments[:, :1], segments[:, 1:] / num_samples], dim=1)
-        return window_feats(levels, windows, self._soi).flatten(1)
+        feats = window_feats(levels, windows, self._soi).flatten(1)
+        return PooledRegions(feats, segments[:, 0].long(), len(outputs.valid_mask))
 
-    def roi_trunk(self, pooled: Tensor) -> Tensor:
-        """(M, P D) -> (M, D), the layer of the last stage."""
-        feats: Tensor = self._condense(pooled)
+    def roi_trunk(self, pooled: PooledRegions) -> Tensor:
+        """(M, D), from the layer of the last stage."""
+        feats: Tensor = self._condense(pooled.feats)
         return feats
 
     def new_trunk(self) -> nn.Module:
         """A copy of that layer, with the weights it has now."""
-        return copy.deepcopy(self._condense)
+        return _Trunk(copy.deepcopy(self._condense))
 
     @property
     def _condense(self) -> nn.Module:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from report_studies import PARTS, LabData, LabProtocol, finish, finish_with_videos, install, make_ablation, planned
 
+from tadtune.plan.ablation import rows_on_baseline_data
 from tadtune.report.ablation_figures import ablation_figures
 from tadtune.report.answer import answer, data_notice, noise_sentence
 from tadtune.report.collect import collect
@@ -258,6 +259,16 @@ def test_noise_sentence_names_what_the_seeds_can_find(folder):
         "Seeds of one configuration differ by 1.00 points (standard deviation of 9 finished trials of this study): "
         "3 seeds per row find true differences of 3.07 points and more (80 % power, 5 % level)."
     )
+
+
+def test_a_row_on_other_data_has_no_part_in_the_noise(folder):
+    """Such as a control at chance, whose seeds hardly differ."""
+    control = {"control": ({"dataset.seed": 7}, None)}
+    study = make_ablation(ROWS | control)
+    for (row, seed), trial in planned(study).items():
+        finish(folder, trial, {"test/avg_map": 0.0 if row == "control" else 0.3 + seed / 100})
+    assert "differ by 1.00 points (standard deviation of 9 finished" in noise_sentence(collect(study, folder))
+    assert rows_on_baseline_data(study.ablation) == set(ROWS)
 
 
 def test_resampling_uses_the_shared_weights(folder):

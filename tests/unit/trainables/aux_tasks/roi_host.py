@@ -15,9 +15,15 @@ from trainables.layers.offsets import encode_centre_length, ends_from_centre_len
 from trainables.layers.soi_pool import soi_pool
 from trainables.layers.tiou import tiou_matrix
 from trainables.losses.smooth_l1 import smooth_l1
-from trainables.records import Batch, Outputs, RoiView, SegmentTargets
+from trainables.records import Batch, Outputs, PooledRegions, RoiView, SegmentTargets
 
 _BINS = 2
+
+
+class Trunk(nn.Sequential):
+    def forward(self, pooled: PooledRegions) -> Tensor:
+        features: Tensor = super().forward(pooled.feats)
+        return features
 
 
 class SmallRoiHost(nn.Module):
@@ -41,7 +47,7 @@ class SmallRoiHost(nn.Module):
         self.num_logits = num_classes + int(background)
         self.pooled_channels = width * _BINS
         self.backbone = nn.Conv1d(feat_dim, width, 3, padding=1)
-        self.trunk = nn.Sequential(nn.Linear(self.pooled_channels, self.roi_channels), nn.LeakyReLU())
+        self.trunk = Trunk(nn.Linear(self.pooled_channels, self.roi_channels), nn.LeakyReLU())
         self.cls = nn.Linear(self.roi_channels, self.num_logits)
         self.reg = nn.Linear(self.roi_channels, 2 * num_classes)
 
@@ -62,12 +68,12 @@ class SmallRoiHost(nn.Module):
     def _by_input(logits: Tensor, num_inputs: int) -> Tensor:
         return logits.detach().reshape(num_inputs, -1, logits.shape[1])
 
-    def pool(self, outputs: Outputs, segments: Tensor) -> Tensor:
+    def pool(self, outputs: Outputs, segments: Tensor) -> PooledRegions:
         assert outputs.feats is not None
         pooled = soi_pool(outputs.feats[..., None, None], segments, samples_per_cell=1, bins=(_BINS, 1, 1))
-        return pooled.flatten(1)
+        return PooledRegions(pooled.flatten(1), segments[:, 0].long(), len(outputs.feats))
 
-    def roi_trunk(self, pooled: Tensor) -> Tensor:
+    def roi_trunk(self, pooled: PooledRegions) -> Tensor:
         features: Tensor = self.trunk(pooled)
         return features
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -13,40 +14,50 @@ import torch.multiprocessing as mp
 from torch.nn import functional as F
 
 from trainables.aux_tasks.contrast_eval.config import Config as ContrastEval
+from trainables.aux_tasks.kt_mmd.config import Config as KtMmd
 from trainables.aux_tasks.lce.config import Config as Lce
 from trainables.aux_tasks.mac.config import Config as Mac
 from trainables.aux_tasks.mdc_cas.config import Config as MdcCas
 from trainables.aux_tasks.oic.config import Config as Oic
 from trainables.aux_tasks.refine.config import Config as Refine
+from trainables.aux_tasks.video_cls.config import Config as VideoCls
 from trainables.data.synthetic.config import Config as Synthetic
 from trainables.detectors.clean_net.config import Config as CleanNet
 from trainables.detectors.clean_net.config import Gen, Sel
 from trainables.detectors.clean_net.config import Optim as CleanOptim
 from trainables.detectors.kt_mgfn.config import Base, Brm, Config, Data, Ktm, Mdcm, Optim
+from trainables.detectors.pbrnet.config import Config as PbrNetConfig
+from trainables.detectors.pbrnet.settings import Clip, Match, Net
+from trainables.detectors.pbrnet.settings import Optim as PbrNetOptim
 from trainables.detectors.r_c3d.config import Config as RC3dConfig
 from trainables.detectors.r_c3d.settings import Anchors, Roi, Rpn, Trunk, Window
 from trainables.detectors.r_c3d.settings import Optim as RC3dOptim
+from trainables.detectors.sp_tad.config import Config as SpTadConfig
+from trainables.detectors.sp_tad.settings import Head, Soi
+from trainables.detectors.sp_tad.settings import Optim as SpTadOptim
 from trainables.detectors.untrimmed_net.config import Cls, Warmup
 from trainables.entrypoints.detection import DetectionTrial
 from trainables.entrypoints.draws import JointDraws
 from trainables.entrypoints.workers import gather_list
 from trainables.evaluation.detection.protocols import ActivityNet
+from trainables.records import Batch
 
 # 19 training videos: batches of 6 end with one input, so two of three processes have none
-DATA = Synthetic(num_videos=30, num_classes=3, feat_dim=8)
+DATA = Synthetic(num_videos=30, num_classes=3, feat_dim=8, trimmed_per_class=3)
 PROTOCOL = ActivityNet((0.3, 0.5))
+ROI_TASKS: dict[str, Any] = {"lce": Lce(), "mac": Mac(), "refine": Refine()}
 CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "kt_mgfn": (
         Config(
             data=Data(length=32),
             base=Base(width=16, dropout=0.3),
             mdcm=Mdcm((1, 2)),
-            ktm=Ktm(enabled=False),
+            ktm=Ktm(enabled=True),
             brm=Brm(width=8),
             optim=Optim(epochs1=2, epochs2=2, lr1=5e-3, lr2=5e-4, batch_size=6),
         ),
-        # means over inputs, and over the segments of all of them
-        {"mdc_cas": MdcCas(), "oic": Oic(), "contrast_eval": ContrastEval()},
+        # means over inputs, over the segments of all of them, and a distance of all of them
+        {"mdc_cas": MdcCas(), "oic": Oic(), "contrast_eval": ContrastEval(), "kt_mmd": KtMmd()},
     ),
     "clean_net": (
         CleanNet(
@@ -63,15 +74,37 @@ CASES: dict[str, tuple[Any, dict[str, Any]]] = {
             anchors=Anchors(scales=(4.0, 8.0, 12.0)),
             rpn=Rpn(width=16),
             roi=Roi(batch=24),
-            trunk=Trunk(width=16, layers=1),
+            trunk=Trunk(width=16, layers=2, dropout=0.5),
             optim=RC3dOptim(optimizer="adam", lr=2e-3, epochs=4, batch_size=6),
             window=Window(length=48, stride_train=48, stride_test=48),
         ),
-        {"lce": Lce(), "mac": Mac(), "refine": Refine()},
+        ROI_TASKS,
+    ),
+    "pbrnet": (
+        PbrNetConfig(
+            clip=Clip(cells=32, train_stride=32, test_stride=32),
+            net=Net(width=8, roi_width=12),
+            match=Match(cpd_tiou=0.3, rpd_tiou=0.3, fgd_tiou=0.3),  # so low that every step has positives
+            optim=PbrNetOptim(lr=2e-3, epochs=4, batch_size=6),
+        ),
+        ROI_TASKS,
+    ),
+    "sp_tad": (
+        SpTadConfig(
+            clip_length=64,
+            train_stride=64,
+            width=16,
+            num_heads=2,
+            num_proposals=8,
+            soi=Soi(resolution=4),
+            head=Head(attention_heads=2, dim_dynamic=8, ffn=32),
+            optim=SpTadOptim(lr=1e-3, epochs=4, batch_size=6),
+        ),
+        {**ROI_TASKS, "video_cls": VideoCls()},
     ),
 }
-#: No mean over the things of a batch, and only logged.
-APART = {"lce_sigma_error_corr"}
+#: Its anchors end with frames: in float32 rounding decides on which side, and the difference then grows.
+DOUBLE = {"pbrnet"}
 
 
 def _run(name: str, root: Path, rank: int, world_size: int) -> dict[str, Any]:
@@ -86,11 +119,20 @@ def _run(name: str, root: Path, rank: int, world_size: int) -> dict[str, Any]:
         rank=rank,
         world_size=world_size,
     )
+    if name in DOUBLE:
+        run._modules.double()
+        run._modules["detector"].register_forward_pre_hook(_double)
     losses = [dict(run.train_epoch()) for _ in range(run.num_epochs)]
     # a bias before a softmax over time has no gradient but rounding, which Adam makes as large as any other
     own = run._modules.named_parameters()
     weights = {n: float(p.detach().double().norm()) for n, p in own if not n.endswith("heads.attention.bias")}
     return {"losses": losses, "weights": weights, "scores": dict(run.score_select(detector, PROTOCOL))}
+
+
+def _double(_: Any, inputs: tuple[Batch]) -> tuple[Batch]:
+    (batch,) = inputs
+    assert batch.feats is not None
+    return (dataclasses.replace(batch, feats=batch.feats.double()),)
 
 
 def _process(rank: int, root: Path) -> None:
@@ -136,9 +178,7 @@ def test_the_loss_curve_does_not_depend_on_the_number_of_processes(name: str, wo
     for rank in range(world_size):
         found = json.loads((root / f"{name}.{world_size}.{rank}.json").read_text())
         for ours, theirs in zip(alone["losses"], found["losses"], strict=True):
-            assert theirs.keys() == ours.keys()
-            both = [{name: value for name, value in one.items() if name not in APART} for one in (theirs, ours)]
-            assert both[0] == pytest.approx(both[1], rel=2e-5, abs=1e-6)
+            assert theirs == pytest.approx(ours, rel=2e-5, abs=5e-6)
         assert found["weights"] == pytest.approx(alone["weights"], rel=1e-4)
         assert name != "clean_net" or min(losses["num_positives"] for losses in found["losses"][2:]) > 1
         assert found["scores"] == pytest.approx(alone["scores"], abs=1e-3)

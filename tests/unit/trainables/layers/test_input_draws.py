@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from scipy.stats import kstest
+from torch import Tensor
 
 from trainables.entrypoints.draws import JointDraws
-from trainables.layers.input_draws import uniform_of_inputs
+from trainables.layers.input_draws import dropout_of_inputs, uniform_of_inputs
 
 
 def drawn(counts: list[int], rank: int = 0, world_size: int = 1, joint: int | None = None) -> list[list[float]]:
@@ -40,3 +42,30 @@ def test_the_global_seed_decides() -> None:
         found.append(uniform_of_inputs(torch.tensor([2, 3])).tolist())
     assert found[0] == found[1]
     assert found[0] != found[2]
+
+
+def dropped(owner: list[int], num_inputs: int, rank: int = 0, world_size: int = 1, joint: int | None = None) -> Tensor:
+    x = torch.ones(len(owner), 64, requires_grad=True)
+    with JointDraws(torch.Generator().manual_seed(1), rank, world_size).of(num_inputs, joint or num_inputs):
+        found = dropout_of_inputs(x, torch.tensor(owner, dtype=torch.long), num_inputs, p=0.25, training=True)
+    found.sum().backward()
+    assert x.grad is not None
+    assert torch.equal(x.grad, found.detach())
+    return found.detach()
+
+
+def test_the_rows_of_an_input_are_dropped_alike_whatever_is_beside_it() -> None:
+    alone = dropped([0, 0, 2, 2, 2], 3)
+    assert torch.equal(dropped([2, 0, 2, 0, 2], 3), alone[[2, 0, 3, 1, 4]])
+    assert torch.equal(dropped([0, 0, 1, 1], 2, rank=0, world_size=2, joint=3), alone[[0, 1, 2, 3]])
+    assert dropped([], 1, rank=1, world_size=2, joint=3).shape == (0, 64)
+    assert not torch.equal(alone[0], alone[1])
+
+
+def test_dropout_keeps_the_mean_and_scales() -> None:
+    torch.manual_seed(0)
+    x = torch.ones(400, 50)
+    found = dropout_of_inputs(x, torch.arange(400) % 4, 4, p=0.25, training=True)
+    assert found.unique().tolist() == pytest.approx([0.0, 1 / 0.75])
+    assert abs(float(found.mean()) - 1) < 4 * (0.25 / 0.75 / x.numel()) ** 0.5
+    assert dropout_of_inputs(x, torch.zeros(400, dtype=torch.long), 1, p=0.25, training=False) is x

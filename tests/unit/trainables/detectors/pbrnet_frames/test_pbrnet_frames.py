@@ -82,7 +82,7 @@ def test_regions_are_counted_in_frames(model: PbrNet) -> None:
     assert 40 < view.rois[:, 2].max() <= 60
     assert {tuple(s) for s in view.matched_gt[view.labels > 0].tolist()} <= {(10.0, 30.0), (20.0, 59.0)}
     cells = outputs.terms["map"][0, :, 2:5, 0, 0].amax(dim=1)  # frames 17 to 31: cells 2 to 4
-    assert torch.equal(model.pool(outputs, torch.tensor([[0.0, 17.0, 31.0]])), cells[None])
+    assert torch.equal(model.pool(outputs, torch.tensor([[0.0, 17.0, 31.0]])).feats, cells[None])
 
 
 def test_frames_of_0_to_255_become_0_to_1(model: PbrNet) -> None:

@@ -124,14 +124,14 @@ def test_pooling_and_trunk_give_the_regions_own_features() -> None:
     outputs = model(batch(segments=False))
     view = rois_of(outputs)
     pooled = model.pool(outputs, view.rois)
-    assert pooled.shape == (len(view.rois), model.pooled_channels) == (len(view.rois), 5 * 2)
+    assert pooled.feats.shape == (len(view.rois), model.pooled_channels) == (len(view.rois), 5 * 2)
     torch.testing.assert_close(model.roi_trunk(pooled), view.feats)
     copied = model.new_trunk()
     torch.testing.assert_close(copied(pooled), view.feats)
     assert not {id(p) for p in copied.parameters()} & {id(p) for p in model.parameters()}
     mine = batch(segments=False)
     mine = dataclasses.replace(mine, feats=mine.feats.requires_grad_())  # type: ignore[union-attr]
-    (gradient,) = torch.autograd.grad(model.pool(model(mine), view.rois).sum(), mine.feats)  # type: ignore[arg-type]
+    (gradient,) = torch.autograd.grad(model.pool(model(mine), view.rois).feats.sum(), mine.feats)  # type: ignore[arg-type]
     assert bool(gradient.abs().sum() > 0)
 
 

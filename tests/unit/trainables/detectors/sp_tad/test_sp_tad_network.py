@@ -237,13 +237,13 @@ def test_pooling_and_the_layer_of_the_last_stage() -> None:
     outputs = model(batch())
     windows = torch.tensor([[1.0, 2.0, 9.0], [0.0, 0.0, 32.0]])
     pooled = model.pool(outputs, windows)
-    assert pooled.shape == (2, model.pooled_channels) == (2, 64)
+    assert pooled.feats.shape == (2, model.pooled_channels) == (2, 64)
     feats = model.roi_trunk(pooled)
     assert feats.shape == (2, model.roi_channels)
     copied = model.new_trunk()
     torch.testing.assert_close(copied(pooled), feats)
     assert not {id(p) for p in copied.parameters()} & {id(p) for p in model.parameters()}
-    pooled.sum().backward()
+    pooled.feats.sum().backward()
     assert all(p.grad is not None and p.grad.any() for p in model.pyramid.lateral.parameters())
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stores import Switch, contents, make_store
 
-from tadtune.track.stored_checkpoint import StoredCheckpoint
+from tadtune.track.object_store.checkpoint import StoredCheckpoint
 
 
 def _save(checkpoint: StoredCheckpoint, path: Path, data: bytes) -> None:

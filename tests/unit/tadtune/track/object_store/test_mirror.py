@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stores import Switch, contents, make_store
 
-from tadtune.track.mirror import Mirror
+from tadtune.track.object_store.mirror import Mirror
 
 
 def _write(folder: Path, **files: str) -> None:

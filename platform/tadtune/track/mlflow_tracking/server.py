@@ -18,9 +18,9 @@ from pathlib import Path
 
 from tadtune.spec.errors import StudyError
 from tadtune.track.files import write_text
-from tadtune.track.mlflow_check import tracking_problem, without_password
-from tadtune.track.mlflow_database import prepare_database
-from tadtune.track.mlflow_store import default_uri
+from tadtune.track.mlflow_tracking.check import tracking_problem, without_password
+from tadtune.track.mlflow_tracking.database import prepare_database
+from tadtune.track.mlflow_tracking.runs import default_uri
 
 #: Without these MLflow's authentication does not start.
 SECRETS = ("MLFLOW_AUTH_ADMIN_PASSWORD", "MLFLOW_FLASK_SERVER_SECRET_KEY")

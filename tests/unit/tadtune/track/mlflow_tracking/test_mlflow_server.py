@@ -12,7 +12,7 @@ from mlflow.server.auth.config import read_auth_config
 from mlflow.server.security_utils import is_allowed_host_header
 
 from tadtune.spec.errors import StudyError
-from tadtune.track.mlflow_server import SECRETS, Server
+from tadtune.track.mlflow_tracking.server import SECRETS, Server
 
 ENOUGH = dict.fromkeys(SECRETS, "x")
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from tadtune.plan.trial import digest
 from tadtune.spec.errors import StudyError
-from tadtune.track.mlflow_check import tracking_problem, without_password
-from tadtune.track.mlflow_database import make_sqlite
+from tadtune.track.mlflow_tracking.check import tracking_problem, without_password
+from tadtune.track.mlflow_tracking.database import make_sqlite
 from tadtune.track.record import Report, Result
 
 # A dead server must not hold a client for minutes: what is not sent stays in the spool.

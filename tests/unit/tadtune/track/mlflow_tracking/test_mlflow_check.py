@@ -14,9 +14,9 @@ import pytest
 from mlflow.server.security_utils import INVALID_HOST_MSG
 
 from tadtune.spec.errors import StudyError
-from tadtune.track.mlflow_check import tracking_problem, without_password
-from tadtune.track.mlflow_database import prepare_database
-from tadtune.track.mlflow_store import check_tracking
+from tadtune.track.mlflow_tracking.check import tracking_problem, without_password
+from tadtune.track.mlflow_tracking.database import prepare_database
+from tadtune.track.mlflow_tracking.runs import check_tracking
 
 
 class Answer(BaseHTTPRequestHandler):

@@ -15,11 +15,13 @@ from stores import Switch, contents, make_store
 from tadtune.plan.trial import Trial, make_trial
 from tadtune.spec.errors import StudyError
 from tadtune.spec.parse import parse_study
-from tadtune.track import lease, stored_record, stored_study
+from tadtune.track.object_store import lease
+from tadtune.track.object_store import record as stored_record
+from tadtune.track.object_store import study as stored_study
+from tadtune.track.object_store.checkpoint import StoredCheckpoint
+from tadtune.track.object_store.record import RecordMirror, StoredRecord
+from tadtune.track.object_store.study import StoredStudyFolder
 from tadtune.track.record import Report, Result, TrialRecord
-from tadtune.track.stored_checkpoint import StoredCheckpoint
-from tadtune.track.stored_record import RecordMirror, StoredRecord
-from tadtune.track.stored_study import StoredStudyFolder
 
 
 @pytest.fixture(autouse=True)

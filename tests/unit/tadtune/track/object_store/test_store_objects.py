@@ -8,9 +8,9 @@ import pytest
 from stores import Switch, contents, make_store
 
 from tadtune.spec.errors import StudyError
+from tadtune.track.object_store.objects import below, explain, is_address, local_folder, open_store
+from tadtune.track.object_store.study import StoredStudyFolder
 from tadtune.track.storage import storage_folder, study_folder
-from tadtune.track.store import below, explain, is_address, local_folder, open_store
-from tadtune.track.stored_study import StoredStudyFolder
 from tadtune.track.study_folder import StudyFolder
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from tadtune.track.files import write_json
-from tadtune.track.mirror import LAST, Mirror, Stamp
+from tadtune.track.object_store.checkpoint import FOLDER, MANIFEST, StoredCheckpoint
+from tadtune.track.object_store.mirror import LAST, Mirror, Stamp
+from tadtune.track.object_store.objects import Store, Version, open_store
 from tadtune.track.record import TrialRecord
-from tadtune.track.store import Store, Version, open_store
-from tadtune.track.stored_checkpoint import FOLDER, MANIFEST, StoredCheckpoint
 
 #: Waits between attempts while a store is away, seconds.
 WAITS_S = (0.5, 1.0, 2.0, 5.0, 10.0)
@@ -99,7 +99,7 @@ class RecordMirror:
         self.has_checkpoint = MANIFEST in there
 
     def reconcile(self, there: Mapping[str, Version], *, ours: bool) -> None:
-        """Bring both sides together (:meth:`tadtune.track.mirror.Mirror.reconcile`).
+        """Bring both sides together (:meth:`tadtune.track.object_store.mirror.Mirror.reconcile`).
 
         The checkpoint comes along where the trial has not ended and that of the store is the one that fits.
 

@@ -13,10 +13,10 @@ from mlflow.entities import Run
 from tadtune.plan.trial import Trial, make_trial
 from tadtune.spec.errors import StudyError
 from tadtune.spec.parse import parse_study
-from tadtune.track.mlflow_store import MlflowStore, Summary, check_tracking, default_uri
+from tadtune.track.mlflow_tracking.runs import MlflowStore, Summary, check_tracking, default_uri
+from tadtune.track.mlflow_tracking.tracker import Labels, Tracker
 from tadtune.track.record import Report, Result
 from tadtune.track.study_folder import StudyFolder
-from tadtune.track.tracker import Labels, Tracker
 
 
 class Study:

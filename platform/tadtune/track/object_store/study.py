@@ -20,11 +20,11 @@ from pathlib import Path
 
 from tadtune.spec.errors import StudyError
 from tadtune.track.files import read_json, write_json
-from tadtune.track.lease import Holder, Lease, read_holder
-from tadtune.track.mirror import Mirror, Stamp, read_whole
+from tadtune.track.object_store.lease import Holder, Lease, read_holder
+from tadtune.track.object_store.mirror import Mirror, Stamp, read_whole
+from tadtune.track.object_store.objects import Store, Version, below, explain
+from tadtune.track.object_store.record import WAITS_S, RecordMirror, StoredRecord, insist
 from tadtune.track.record import TrialRecord
-from tadtune.track.store import Store, Version, below, explain
-from tadtune.track.stored_record import WAITS_S, RecordMirror, StoredRecord, insist
 from tadtune.track.study_folder import StudyFolder
 
 #: Least time between two rounds of the thread, seconds.

@@ -25,7 +25,7 @@ def tracking_problem(uri: str, timeout_s: float = 5.0) -> str:
     if uri.startswith(("http://", "https://")):
         return _server_problem(uri.rstrip("/"), timeout_s)
     if uri.startswith(("sqlite:///", "postgresql")):
-        from tadtune.track.mlflow_database import database_problem
+        from tadtune.track.mlflow_tracking.database import database_problem
 
         return database_problem(uri)
     return f"'{uri}' is no http(s)://, sqlite:/// or postgresql:// address."

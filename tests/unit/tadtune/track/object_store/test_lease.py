@@ -11,8 +11,8 @@ import pytest
 from stores import Switch, make_store
 
 from tadtune.spec.errors import StudyError
-from tadtune.track import lease as module
-from tadtune.track.lease import Lease, read_holder
+from tadtune.track.object_store import lease as module
+from tadtune.track.object_store.lease import Lease, read_holder
 
 
 @pytest.fixture(autouse=True)

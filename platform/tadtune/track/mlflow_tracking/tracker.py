@@ -16,7 +16,7 @@ from typing import Any
 
 from tadtune.plan.trial import Trial
 from tadtune.track.files import read_json, write_json
-from tadtune.track.mlflow_store import MlflowStore, Summary
+from tadtune.track.mlflow_tracking.runs import MlflowStore, Summary
 from tadtune.track.record import TrialRecord
 from tadtune.track.study_folder import StudyFolder
 

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 
 from tadtune.spec.errors import StudyError
-from tadtune.track.store import Store, explain
+from tadtune.track.object_store.objects import Store, explain
 
 #: Seconds without a sign of life after which a driver counts as dead.
 TTL_S = 60.0

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tadtune.track.store import Store
+from tadtune.track.object_store.objects import Store
 
 FOLDER = "checkpoint"
 MANIFEST = f"{FOLDER}/manifest.json"

@@ -11,14 +11,14 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from tadtune.track import mlflow_database
-from tadtune.track.mlflow_database import database_problem, make_sqlite, prepare_database
+from tadtune.track.mlflow_tracking import database as mlflow_database
+from tadtune.track.mlflow_tracking.database import database_problem, make_sqlite, prepare_database
 
 #: Makes a data base as `tadtune server up` does, and dies after the third of the schema's migrations.
 KILLED = """
 import os, signal, sys
 from alembic.runtime.migration import HeadMaintainer
-from tadtune.track.mlflow_database import prepare_database
+from tadtune.track.mlflow_tracking.database import prepare_database
 
 whole, steps = HeadMaintainer.update_to_step, []
 

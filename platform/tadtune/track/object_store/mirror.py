@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tadtune.track.files import read_json, write_json
-from tadtune.track.store import Store, Version
+from tadtune.track.object_store.objects import Store, Version
 
 #: Written last and fetched last: where it is, everything else of a trial is.
 LAST = "result.json"

@@ -8,7 +8,7 @@ from typing import Any
 
 from pyarrow.fs import LocalFileSystem
 
-from tadtune.track.store import Store
+from tadtune.track.object_store.objects import Store
 
 
 class Switch:

@@ -47,14 +47,14 @@ def up(
 ) -> None:
     """Start a tracking server, check it and run it until it is stopped."""
     if check is not None:
-        from tadtune.track.mlflow_check import tracking_problem
+        from tadtune.track.mlflow_tracking.check import tracking_problem
 
         problem = tracking_problem(check)
         if problem:
             raise StudyError([f"tracking: {problem}"])
         typer.echo(f"{check} is ready for studies.")
         return
-    from tadtune.track.mlflow_server import Server, serve
+    from tadtune.track.mlflow_tracking.server import Server, serve
 
     raise typer.Exit(
         serve(Server(storage, port, host, backend, tuple(allowed_host or ())), typer.echo, migrate=migrate)
