@@ -25,10 +25,13 @@ from trainables.data.synthetic.config import Config as Synthetic
 from trainables.detectors.clean_net.config import Config as CleanNet
 from trainables.detectors.clean_net.config import Gen, Sel
 from trainables.detectors.clean_net.config import Optim as CleanOptim
+from trainables.detectors.frame_level.settings import Loss as FrameLoss
+from trainables.detectors.frame_level.settings import Optim as FrameOptim
 from trainables.detectors.kt_mgfn.config import Base, Brm, Config, Data, Ktm, Mdcm, Optim
 from trainables.detectors.pbrnet.config import Config as PbrNetConfig
 from trainables.detectors.pbrnet.settings import Clip, Match, Net
 from trainables.detectors.pbrnet.settings import Optim as PbrNetOptim
+from trainables.detectors.pdan.config import Config as Pdan
 from trainables.detectors.r_c3d.config import Config as RC3dConfig
 from trainables.detectors.r_c3d.settings import Anchors, Roi, Rpn, Trunk, Window
 from trainables.detectors.r_c3d.settings import Optim as RC3dOptim
@@ -40,13 +43,20 @@ from trainables.entrypoints.detection import DetectionTrial
 from trainables.entrypoints.draws import JointDraws
 from trainables.entrypoints.workers import gather_list
 from trainables.evaluation.detection.protocols import ActivityNet
+from trainables.evaluation.frames.frame_map import FrameMapDense
 from trainables.records import Batch
 
 # 19 training videos: batches of 6 end with one input, so two of three processes have none
 DATA = Synthetic(num_videos=30, num_classes=3, feat_dim=8, trimmed_per_class=3)
 PROTOCOL = ActivityNet((0.3, 0.5))
+FRAMES = FrameMapDense()
 ROI_TASKS: dict[str, Any] = {"lce": Lce(), "mac": Mac(), "refine": Refine()}
 CASES: dict[str, tuple[Any, dict[str, Any]]] = {
+    # means over valid frames, and over inputs
+    "pdan": (
+        Pdan(width=16, blocks=2, loss=FrameLoss("shares"), optim=FrameOptim(lr=5e-3, epochs=4, batch_size=6)),
+        {},
+    ),
     "kt_mgfn": (
         Config(
             data=Data(length=32),
@@ -109,11 +119,12 @@ DOUBLE = {"pbrnet"}
 
 def _run(name: str, root: Path, rank: int, world_size: int) -> dict[str, Any]:
     detector, tasks = CASES[name]
+    protocol = FRAMES if getattr(detector, "answers", "") == "frame_scores" else PROTOCOL
     run = DetectionTrial(
         detector=detector,
         tasks=tasks,
         dataset=DATA,
-        protocol=PROTOCOL,
+        protocol=protocol,
         seed=0,
         data_root=root,
         rank=rank,
@@ -126,7 +137,7 @@ def _run(name: str, root: Path, rank: int, world_size: int) -> dict[str, Any]:
     # a bias before a softmax over time has no gradient but rounding, which Adam makes as large as any other
     own = run._modules.named_parameters()
     weights = {n: float(p.detach().double().norm()) for n, p in own if not n.endswith("heads.attention.bias")}
-    return {"losses": losses, "weights": weights, "scores": dict(run.score_select(detector, PROTOCOL))}
+    return {"losses": losses, "weights": weights, "scores": dict(run.score_select(detector, protocol))}
 
 
 def _double(_: Any, inputs: tuple[Batch]) -> tuple[Batch]:
