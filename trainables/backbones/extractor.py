@@ -99,6 +99,11 @@ class ExtractionSettings:
         for name in ("fps", "snippet_len_frames", "snippet_stride_frames"):
             if getattr(self, name) is not None:
                 changes[name] = getattr(self, name)
+        if preset.every_frame and changes.get("snippet_stride_frames", 1) != 1:
+            raise ValueError(
+                f"snippet_stride_frames: {self.snippet_stride_frames}; {self.backbone} has a feature for every frame, "
+                "whose distance is set by fps"
+            )
         return replace(preset, **changes)
 
     def _changed(self, stream: Stream) -> Stream:
@@ -172,6 +177,7 @@ class SnippetExtractor:
             "batch_size": self._settings.batch_size,
             "device": self._settings.device,
             "versions": {name: version(name) for name in libraries},
+            **({"every_frame": True} if self._preset.every_frame else {}),
         }
 
     def snippet_seconds(self, source_fps: float) -> float:
@@ -194,6 +200,11 @@ class SnippetExtractor:
         return features
 
     def _batches(self, video: VideoFrames, frames: IntArray) -> Iterator[Features]:
+        if self._preset.every_frame:
+            for start in range(0, len(frames), self._grid.len_frames):
+                part = np.arange(start, min(start + self._grid.len_frames, len(frames)))
+                yield self._features(video, frames, part[None])
+            return
         count = self._grid.count(len(frames))
         for start in range(0, count, self._settings.batch_size):
             windows = self._grid.windows(len(frames), start, min(start + self._settings.batch_size, count))
@@ -201,7 +212,7 @@ class SnippetExtractor:
 
     @torch.inference_mode()
     def _features(self, video: VideoFrames, frames: IntArray, windows: IntArray) -> Features:
-        """(B, D) of the snippets whose frames are ``windows``, indices into ``frames``."""
+        """(B, D) of snippets whose frames are ``windows``, indices into ``frames``; or (T, D), every frame of one."""
         first, last = int(windows.min()), int(windows.max())
         if self._flow:  # field f lies between the frames f and f + 1; the last frame repeats the field before it
             first, last = min(first, len(frames) - 2), min(last + 1, len(frames) - 1)
@@ -215,7 +226,7 @@ class SnippetExtractor:
                 source, places = quantise_flow(tvl1_flow(source)), np.minimum(places, len(source) - 2)
             clips = self._clips(stream, source, places)
             outputs = network.collect(clips, (stream.endpoint,))[stream.endpoint]
-            parts.append(outputs.mean(dim=(2, 3, 4)))
+            parts.append(outputs[0].mean(dim=(2, 3)).T if self._preset.every_frame else outputs.mean(dim=(2, 3, 4)))
         result: Features = torch.cat(parts, dim=1).float().cpu().numpy()
         return result
 

@@ -125,6 +125,11 @@ X3D_S_RGB = Preprocess(182, 160, _KINETICS_MEAN, _KINETICS_STD)
 X3D_M_RGB = Preprocess(256, 224, _KINETICS_MEAN, _KINETICS_STD)
 X3D_L_RGB = Preprocess(356, 312, _KINETICS_MEAN, _KINETICS_STD)
 
+#: kkahatapitiya/SSDet:train_x3d_charades_loc.py: the centre square of a frame at 224 x 224, colours of Charades.
+X3D_CHARADES_RGB = Preprocess(
+    224, 224, (255 * 0.413, 255 * 0.368, 255 * 0.338), (255 * 0.131, 255 * 0.125, 255 * 0.132)
+)
+
 #: yjxiong/tsn-pytorch:models.py and yjxiong/anet2016-cuhk:pyActionRec/action_classifier.py: 340 x 256, 224 x 224 crop,
 #: BGR means (104, 117, 128), flow centred at 128, no scale.
 TSN_RGB = Preprocess((256, 340), 224, (104.0, 117.0, 128.0), (1.0, 1.0, 1.0), "bgr")

@@ -60,12 +60,15 @@ class Preset:
         snippet_len_frames: length of a snippet.
         snippet_stride_frames: distance of two snippets.
         fps: at which frames are taken, None = the video's own rate.
+        every_frame: every output of the network in time is a feature, not their mean; then a snippet is as much of a
+            video as the network sees at once, cut at its end, and the next one begins where it ends.
     """
 
     streams: tuple[Stream, ...]
     snippet_len_frames: int
     snippet_stride_frames: int
     fps: float | None = None
+    every_frame: bool = False
 
 
 def _c3d(_: Checkpoint | None) -> Backbone:
@@ -129,8 +132,9 @@ _I3D = _i3d_streams(preprocess.I3D_RGB, preprocess.I3D_FLOW)
 _TSN = _tsn_streams("global_pool")
 
 #: c3d: fc6 of 16 frames. i3d: two streams of 16 frames, 2048 channels; afsd_i3d the same at AFSD's image size and rate.
-#: x3d: facebookresearch/SlowFast:configs/Kinetics/X3D_{S,M,L}.yaml (length, sampling rate). tsn: snippets of 15 frames
-#: as UntrimmedNet's, 1024 channels a stream; tsn_scores: its class scores, KT-MGFN III-B.
+#: x3d: facebookresearch/SlowFast:configs/Kinetics/X3D_{S,M,L}.yaml (length, sampling rate). x3d_charades: a feature for
+#: every tenth frame of Charades, from whole videos, as kkahatapitiya/SSDet:train_x3d_charades_loc.py scores them. tsn:
+#: snippets of 15 frames as UntrimmedNet's, 1024 channels a stream; tsn_scores: its class scores, KT-MGFN III-B.
 PRESETS = {
     "c3d": Preset((Stream("rgb", _c3d, C3D_LAYOUTS, preprocess.C3D_RGB, "fc6"),), 16, 16),
     "i3d_rgb": Preset(_I3D[:1], 16, 16),
@@ -140,6 +144,9 @@ PRESETS = {
     "x3d_s": _x3d_preset(2.2, preprocess.X3D_S_RGB, 13, 6),
     "x3d_m": _x3d_preset(2.2, preprocess.X3D_M_RGB, 16, 5),
     "x3d_l": _x3d_preset(5.0, preprocess.X3D_L_RGB, 16, 5),
+    "x3d_charades": Preset(
+        (Stream("rgb", _x3d(2.2), X3D_LAYOUTS, preprocess.X3D_CHARADES_RGB, "fc1"),), 1000, 1, 2.4, every_frame=True
+    ),
     "tsn_rgb": Preset(_TSN[:1], 15, 15),
     "tsn_flow": Preset(_TSN[1:], 15, 15),
     "tsn": Preset(_TSN, 15, 15),

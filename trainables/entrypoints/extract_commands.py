@@ -87,8 +87,9 @@ def _next_step(out: Path, settings: ExtractionSettings) -> str:
 
     preset = settings.preset()
     rate = f" --fps {preset.fps:g}" if preset.fps else ""
-    frames = f"--len-frames {preset.snippet_len_frames} --stride-frames {preset.snippet_stride_frames}"
-    before = (preset.snippet_stride_frames - preset.snippet_len_frames) // 2  # a snippet is centred on its stride
+    length = 1 if preset.every_frame else preset.snippet_len_frames
+    frames = f"--len-frames {length} --stride-frames {preset.snippet_stride_frames}"
+    before = (preset.snippet_stride_frames - length) // 2  # a snippet is centred on its stride
     frames += f" --first-frame {before}" if before else ""
     return (
         f"next: tadtune data import --annotations FILE --features {features_folder(out)} --layout tc "

@@ -82,6 +82,7 @@ class FramesOptim(Optim):
         0.02, "learning rate, to be scaled with the batch size", symbol="eta", search=(0.002, 0.1), log=True,
         bounds=(0.0, None), source="SSDet 4.1",
     )  # fmt: skip
+    epochs: int = param(100, "passes over the training videos", bounds=(0, None), source="SSDet 4.1")
     lr_milestones: tuple[int, ...] = param((80,), "epochs after which it is divided by ten", source="SSDet 4.1")
     weight_decay: float = param(
         1e-5, "L2 penalty", search=(1e-6, 1e-3), log=True, bounds=(0.0, None),

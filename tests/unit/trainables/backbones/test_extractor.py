@@ -94,6 +94,31 @@ def test_another_frame_rate() -> None:
     assert SnippetExtractor(_settings("c3d", **changes)).snippet_seconds(25.0) == pytest.approx(8 / 25)
 
 
+def test_a_feature_for_every_frame_of_a_video() -> None:
+    """Parts of a video go through the network by themselves, and no part is completed with repeated frames."""
+    settings = _settings("x3d_charades", crop=32, endpoint="pool", fps=10.0, snippet_len_frames=8)
+    extractor = SnippetExtractor(settings)
+    assert extractor.feat_dim == 432
+    assert extractor.snippet_seconds(30.0) == pytest.approx(0.1)
+    assert extractor.identity()["every_frame"] is True
+    assert "every_frame" not in SnippetExtractor(_settings("c3d", crop=32, endpoint="pool1")).identity()
+    video = Video(60, fps=30.0)
+    features = extractor(video)
+    assert features.shape == (20, 432)
+    (stream,) = settings.preset().streams
+    torch.manual_seed(0)
+    network = stream.build(None).eval()
+    for start, stop in ((0, 8), (8, 16), (16, 20)):
+        frames = stream.preprocess.resize(np.stack([video._frame(3 * j + 1) for j in range(start, stop)]))
+        shown = torch.from_numpy(np.ascontiguousarray(stream.preprocess.centre_crop(frames)))
+        clip = stream.preprocess.normalise(shown).permute(3, 0, 1, 2)[None]
+        with torch.no_grad():
+            expected = network.collect(clip, ("pool",))["pool"][0, :, :, 0, 0].T.numpy()
+        np.testing.assert_allclose(features[start:stop], expected, rtol=1e-3, atol=1e-6 * np.abs(expected).max())
+    with pytest.raises(ValueError, match="snippet_stride_frames: 2; x3d_charades has a feature for every frame"):
+        _settings("x3d_charades", snippet_stride_frames=2).preset()
+
+
 def test_few_frames_are_in_memory_at_once() -> None:
     video = Video(300)
     SnippetExtractor(_settings("c3d", crop=32, endpoint="pool1", batch_size=16))(video)
