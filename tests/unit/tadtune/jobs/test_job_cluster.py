@@ -5,42 +5,18 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from answers import Answer, answering
 
 from tadtune.jobs.cluster import ConnectionLostError, connect
 from tadtune.spec.errors import StudyError
 
 
-class Answer(BaseHTTPRequestHandler):
-    """One answer to everything."""
-
-    status = 200
-    body = b"{}"
-    seen: list[str | None]
-
-    def do_GET(self) -> None:
-        self.seen.append(self.headers.get("Authorization"))
-        self.send_response(self.status)
-        self.end_headers()
-        self.wfile.write(self.body)
-
-    def do_POST(self) -> None:
-        self.do_GET()
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
 def server() -> Iterator[tuple[str, type[Answer]]]:
-    """Address of a server and what it answers."""
-    answer = type("Own", (Answer,), {"seen": []})
-    with ThreadingHTTPServer(("127.0.0.1", 0), answer) as http:
-        threading.Thread(target=http.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{http.server_address[1]}", answer
-        http.shutdown()
+    with answering() as found:
+        yield found
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +46,7 @@ def test_what_answers_is_told(server: tuple[str, type[Answer]], status: int, bod
         connect(address + "/")
     assert len(caught.value.lines) == 1
     assert "secret" not in str(caught.value)
-    assert answer.seen == ["Bearer secret"]
+    assert [authorization for _, authorization in answer.asked] == ["Bearer secret"]
 
 
 def test_a_dashboard_that_falls_silent_is_not_waited_for_for_ever(

@@ -7,10 +7,10 @@ import socket
 import sqlite3
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from answers import Answer, answering
 from mlflow.server.security_utils import INVALID_HOST_MSG
 
 from tadtune.spec.errors import StudyError
@@ -19,31 +19,11 @@ from tadtune.track.mlflow_tracking.database import prepare_database
 from tadtune.track.mlflow_tracking.runs import check_tracking
 
 
-class Answer(BaseHTTPRequestHandler):
-    """Healthy; one answer to everything else."""
-
-    status = 200
-    body = b"{}"
-    asked: list[tuple[str, str | None]]
-
-    def do_GET(self) -> None:
-        self.asked.append((self.path.split("?")[0], self.headers.get("Authorization")))
-        healthy = self.path == "/health"
-        self.send_response(200 if healthy else self.status)
-        self.end_headers()
-        self.wfile.write(b"OK" if healthy else self.body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
 def server() -> Iterator[tuple[str, type[Answer]]]:
-    answer = type("Own", (Answer,), {"asked": []})
-    with HTTPServer(("127.0.0.1", 0), answer) as http:
-        threading.Thread(target=http.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{http.server_address[1]}", answer
-        http.shutdown()
+    """Healthy, whatever else it answers."""
+    with answering(health=b"OK") as found:
+        yield found
 
 
 @pytest.fixture(autouse=True)
