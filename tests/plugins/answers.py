@@ -1,7 +1,8 @@
-"""A server on loopback that answers the same to everything."""
+"""Servers on loopback that answer the same to everything."""
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,3 +49,18 @@ def answering(health: bytes | None = None) -> Iterator[tuple[str, type[Answer]]]
         threading.Thread(target=http.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{http.server_address[1]}", answer
         http.shutdown()
+
+
+@contextmanager
+def greeting() -> Iterator[str]:
+    """Address of a server that speaks something else than HTTP, to one visitor."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def greet() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+                connection.recv(1000)
+
+        threading.Thread(target=greet, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -6,6 +6,7 @@ and kkahatapitiya/SSDet, where a field says nothing else.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -20,7 +21,7 @@ _KINDS = (("vf", "vm"), ("vf", "vc"), ("vm", "vc"), KINDS)
 
 
 @dataclass(frozen=True)
-class Pretext:
+class Pretext(ABC):
     """Base of the tasks: a host's frame logits are right also for augmented clips."""
 
     key: ClassVar[str]
@@ -85,9 +86,9 @@ class Pretext:
         """One loss."""
         return {self.key: self.weight}
 
+    @abstractmethod
     def scheme(self, inputs: str) -> Scheme:
         """What is drawn for clips that are "feats" or "frames"."""
-        raise NotImplementedError
 
     def build(self, *, host: Any, feat_channels: int, num_classes: int) -> Any:
         """The module; it has no weights."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterator
 
 import pytest
-from answers import Answer, answering
+from answers import Answer, answering, greeting
 
 from tadtune.jobs.cluster import ConnectionLostError, connect
 from tadtune.spec.errors import StudyError
@@ -84,18 +83,11 @@ def test_nobody_there(server: tuple[str, type[Answer]]) -> None:
 
 
 def test_who_speaks_something_else_is_told() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def greet() -> None:
-            connection, _ = listener.accept()
-            with connection:
-                connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
-                connection.recv(1000)
-
-        threading.Thread(target=greet, daemon=True).start()
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with pytest.raises(StudyError, match=f"^{address}: answers, but not as a Ray dashboard does; check the port"):
-            connect(address)
+    with (
+        greeting() as address,
+        pytest.raises(StudyError, match=f"^{address}: answers, but not as a Ray dashboard does; check the port"),
+    ):
+        connect(address)
 
 
 def test_a_port_that_is_no_number() -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import base64
-import socket
 import sqlite3
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from answers import Answer, answering
+from answers import Answer, answering, greeting
 from mlflow.server.security_utils import INVALID_HOST_MSG
 
 from tadtune.spec.errors import StudyError
@@ -76,16 +74,7 @@ def test_nobody_there_and_nonsense() -> None:
 
 
 def test_who_speaks_something_else() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def greet() -> None:
-            connection, _ = listener.accept()
-            with connection:
-                connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
-                connection.recv(1000)
-
-        threading.Thread(target=greet, daemon=True).start()
-        uri = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with greeting() as uri:
         assert tracking_problem(uri) == f"{uri} answers, but not as MLflow does; check the port."
 
 
