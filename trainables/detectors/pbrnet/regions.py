@@ -13,20 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from trainables.layers.offsets import ends_from_centre_length
+from trainables.layers.region_trunk import RegionTrunk
 from trainables.layers.soi_pool import soi_pool
 from trainables.losses.balanced import mined_cross_entropy
 from trainables.records import Outputs, PooledRegions, RoiView
-
-
-class _Trunk(nn.Sequential):
-    """Layers for the features of regions."""
-
-    def forward(self, pooled: PooledRegions) -> Tensor:
-        """(M, D)."""
-        feats = pooled.feats
-        for layer in self:
-            feats = layer(feats)
-        return feats
 
 
 class Regions(nn.Module):
@@ -55,7 +45,7 @@ class Regions(nn.Module):
         self._bins = bins
         self._width = width
         if width is not None:
-            self.roi_trunk = _Trunk(nn.Linear(self.pooled_channels, width), nn.ReLU())
+            self.roi_trunk = RegionTrunk(nn.Linear(self.pooled_channels, width), nn.ReLU())
 
     @property
     def roi_channels(self) -> int:
@@ -84,7 +74,7 @@ class Regions(nn.Module):
         Raises:
             ValueError: the regions have no features.
         """
-        trunk = _Trunk(nn.Linear(self.pooled_channels, self.roi_channels), nn.ReLU())
+        trunk = RegionTrunk(nn.Linear(self.pooled_channels, self.roi_channels), nn.ReLU())
         trunk.load_state_dict(self.roi_trunk.state_dict())
         return trunk
 

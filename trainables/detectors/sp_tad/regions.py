@@ -21,20 +21,8 @@ from trainables.detectors.sp_tad.pyramid import Levels, window_feats
 from trainables.detectors.sp_tad.settings import Focal, Soi
 from trainables.detectors.sp_tad.stages import Stage
 from trainables.layers.offsets import encode_ends
+from trainables.layers.region_trunk import RegionTrunk
 from trainables.records import Outputs, PooledRegions, RoiView
-
-
-class _Trunk(nn.Module):
-    """A layer for the features of regions."""
-
-    def __init__(self, layer: nn.Module) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, pooled: PooledRegions) -> Tensor:
-        """(M, D)."""
-        feats: Tensor = self.layer(pooled.feats)
-        return feats
 
 
 class Regions(nn.Module):
@@ -78,10 +66,10 @@ class Regions(nn.Module):
 
     def new_trunk(self) -> nn.Module:
         """A copy of that layer, with the weights it has now."""
-        return _Trunk(copy.deepcopy(self._condense))
+        return RegionTrunk(*copy.deepcopy(self._condense))
 
     @property
-    def _condense(self) -> nn.Module:
+    def _condense(self) -> nn.Sequential:
         last = self.stages[-1]
         assert isinstance(last, Stage), "as it was given"
         return last.interaction.condense

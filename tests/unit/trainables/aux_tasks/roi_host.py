@@ -12,18 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainables.layers.offsets import encode_centre_length, ends_from_centre_length
+from trainables.layers.region_trunk import RegionTrunk
 from trainables.layers.soi_pool import soi_pool
 from trainables.layers.tiou import tiou_matrix
 from trainables.losses.smooth_l1 import smooth_l1
 from trainables.records import Batch, Outputs, PooledRegions, RoiView, SegmentTargets
 
 _BINS = 2
-
-
-class Trunk(nn.Sequential):
-    def forward(self, pooled: PooledRegions) -> Tensor:
-        features: Tensor = super().forward(pooled.feats)
-        return features
 
 
 class SmallRoiHost(nn.Module):
@@ -47,7 +42,7 @@ class SmallRoiHost(nn.Module):
         self.num_logits = num_classes + int(background)
         self.pooled_channels = width * _BINS
         self.backbone = nn.Conv1d(feat_dim, width, 3, padding=1)
-        self.trunk = Trunk(nn.Linear(self.pooled_channels, self.roi_channels), nn.LeakyReLU())
+        self.trunk = RegionTrunk(nn.Linear(self.pooled_channels, self.roi_channels), nn.LeakyReLU())
         self.cls = nn.Linear(self.roi_channels, self.num_logits)
         self.reg = nn.Linear(self.roi_channels, 2 * num_classes)
 
