@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from math import log2
-from pathlib import Path
 from typing import Any, ClassVar
 
-from trainables.config import Phase, Sampling, param, require_checkpoint
-from trainables.detectors.x3d.settings import NORMALISATIONS, rates
+from trainables.config import Sampling, param
+from trainables.detectors.x3d.settings import NORMALISATIONS
 from trainables.detectors.x3d.two_streams import Stream, TwoStreamsConfig
 
 _RELEASE = "kkahatapitiya/Coarse-Fine-Networks"
@@ -66,6 +66,7 @@ class Config(TwoStreamsConfig):
     """A coarse X3D on a clip, fed by a fine X3D on all that is around it."""
 
     key: ClassVar[str] = "coarse_fine"
+    streams: ClassVar[tuple[str, str]] = ("fine", "coarse")
 
     clip_length: int = param(
         64, "samples of the coarse stream in training, a random run of those that the fine stream sees",
@@ -81,31 +82,13 @@ class Config(TwoStreamsConfig):
                 "sees the clip and what is around it"
             )
 
-    def check_data(self, dataset: Any, data_root: Path) -> None:
-        """Refuse checkpoints that are not there, before any worker starts.
-
-        Raises:
-            ValueError: no such file.
-        """
-        for name, stream in (("fine", self.fine), ("coarse", self.coarse)):
-            require_checkpoint(f"{name}.weights", stream.weights, "an X3D")
-
     def sampling(self) -> Sampling:
         """What the fine stream sees in training, and whole videos."""
         return replace(super().sampling(), length=self.fine.length)
 
-    def phases(self) -> tuple[Phase, ...]:
-        """One phase."""
-        (phase,) = super().phases()
-        multipliers, frozen = rates(
-            {
-                "network.inner.fine.": self.fine.lr_mult,
-                "network.inner.coarse.": self.coarse.lr_mult,
-                "network.inner.fusion.": self.coarse.fusion_lr_mult,
-                "network.inner.logit_fusion.": self.coarse.fusion_lr_mult,
-            }
-        )
-        return (replace(phase, lr_multipliers=multipliers, frozen=frozen),)
+    def further_rates(self) -> Mapping[str, float]:
+        """Of the layers between the streams."""
+        return dict.fromkeys(("fusion", "logit_fusion"), self.coarse.fusion_lr_mult)
 
     def build(self, *, feat_dim: int, num_classes: int) -> Any:
         """The module; ``feat_dim`` is that of no features."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from trainables.config import Phase, param, require_checkpoint
-from trainables.detectors.x3d.settings import NORMALISATIONS, rates
+from trainables.config import param
+from trainables.detectors.x3d.settings import NORMALISATIONS
 from trainables.detectors.x3d.two_streams import Stream, TwoStreamsConfig
 
 _SLOWFAST = "SlowFast (arXiv:1812.03982)"
@@ -29,6 +28,7 @@ class Config(TwoStreamsConfig):
     """X3D on every frame and X3D on every alpha-th one."""
 
     key: ClassVar[str] = "slowfast_det"
+    streams: ClassVar[tuple[str, str]] = ("fast", "slow")
 
     fast: Fast = Fast()
     slow: Slow = Slow()
@@ -41,23 +41,6 @@ class Config(TwoStreamsConfig):
     ratio: Literal[1, 2] = param(
         2, "channels that it hands over for each fast one", choices=(1, 2), source=f"{_SLOWFAST}, 3.3"
     )
-
-    def check_data(self, dataset: Any, data_root: Path) -> None:
-        """Refuse checkpoints that are not there, before any worker starts.
-
-        Raises:
-            ValueError: no such file.
-        """
-        for name, stream in (("fast", self.fast), ("slow", self.slow)):
-            require_checkpoint(f"{name}.weights", stream.weights, "an X3D")
-
-    def phases(self) -> tuple[Phase, ...]:
-        """One phase."""
-        (phase,) = super().phases()
-        multipliers, frozen = rates(
-            {"network.inner.fast.": self.fast.lr_mult, "network.inner.slow.": self.slow.lr_mult}
-        )
-        return (replace(phase, lr_multipliers=multipliers, frozen=frozen),)
 
     def build(self, *, feat_dim: int, num_classes: int) -> Any:
         """The module; ``feat_dim`` is that of no features."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
 
-from trainables.config import param
-from trainables.detectors.x3d.settings import FramesConfig, FramesOptim
+from trainables.config import Phase, param, require_checkpoint
+from trainables.detectors.x3d.settings import FramesConfig, FramesOptim, rates
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,31 @@ class StageTwoOptim(FramesOptim):
 class TwoStreamsConfig(FramesConfig):
     """Base of their ``Config``: long clips, and the recipe of the second stage."""
 
+    #: fields that are a :class:`Stream`, named as the parts of the network are.
+    streams: ClassVar[tuple[str, str]]
+
     optim: StageTwoOptim = StageTwoOptim()
     clip_length: int = param(
         64, "samples of a training clip; shorter videos are completed with their last frame, which is not learnt from",
         bounds=(1, None), source="kkahatapitiya/Coarse-Fine-Networks:train_coarse_fineFEAT.py",
     )  # fmt: skip
+
+    def check_data(self, dataset: Any, data_root: Path) -> None:
+        """Refuse checkpoints that are not there, before any worker starts.
+
+        Raises:
+            ValueError: no such file.
+        """
+        for name in self.streams:
+            require_checkpoint(f"{name}.weights", getattr(self, name).weights, "an X3D")
+
+    def phases(self) -> tuple[Phase, ...]:
+        """One phase."""
+        (phase,) = super().phases()
+        factors = {name: getattr(self, name).lr_mult for name in self.streams} | dict(self.further_rates())
+        multipliers, frozen = rates({f"network.inner.{part}.": factor for part, factor in factors.items()})
+        return (replace(phase, lr_multipliers=multipliers, frozen=frozen),)
+
+    def further_rates(self) -> Mapping[str, float]:
+        """Part of the network beside the streams -> factor of the learning rate."""
+        return {}
